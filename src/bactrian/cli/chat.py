@@ -1,0 +1,72 @@
+"""``bactrian chat``: a page to talk to a base and its adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bactrian.cli.options import need_extra
+
+if TYPE_CHECKING:
+    from bactrian.ui.chat import ModelSpeaker
+
+
+def chat(
+    base: Annotated[str, typer.Option("--base", help="Hub id, folder, GGUF file, smollm2-135m.")],
+    adapter: Annotated[
+        list[Path] | None, typer.Option("--adapter", help="PEFT folder; may be given again.")
+    ] = None,
+    prompt: Annotated[
+        str, typer.Option("--prompt", help="Prompt style where no adapter says it.")
+    ] = "",
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 7860,
+    token: Annotated[
+        str, typer.Option("--token", help="Secret that other machines have to give.")
+    ] = "",
+    network: Annotated[bool, typer.Option("--network", help="Let the Hub be asked.")] = False,
+) -> None:
+    """Open a page on this machine: instruction and input in, a streamed answer out."""
+    need_extra("torch", "chat", "chat")
+    need_extra("gradio", "chat", "chat")
+    from bactrian.ui.chat import application
+    from bactrian.ui.offline import check_host, serve
+
+    check_host(host, token or None)  # before minutes are spent on loading
+    speaker = _speaker(base, adapter or [], prompt, network)
+    serve(application(speaker), host, port, token=token or None)
+
+
+def _speaker(base_id: str, folders: list[Path], prompt: str, network: bool) -> ModelSpeaker:
+    from bactrian.errors import ConfigError
+    from bactrian.languages import get
+    from bactrian.models import adapters, prompts
+    from bactrian.models.base import load
+    from bactrian.ui.chat import BASE, ModelSpeaker
+
+    named = {folder.name: folder for folder in folders}
+    if len(named) < len(folders):
+        raise ConfigError(
+            "two adapter folders have the same name", "rename one: they are told apart by name"
+        )
+    facts = {name: adapters.facts_of(folder) for name, folder in named.items()}
+    styles = {found.prompt for found in facts.values() if found}
+    if prompt:
+        styles = {prompt}
+    if len(styles) > 1:
+        raise ConfigError(
+            f"the adapters were trained with different prompts: {', '.join(sorted(styles))}",
+            "open them apart, or choose one with --prompt",
+        )
+    base = load(base_id, network=network)
+    style = prompts.get(styles.pop() if styles else prompts.BACTRIAN.name, base.tokenizer)
+    languages = {
+        name: get(found.languages[0])
+        for name, found in facts.items()
+        if found and len(found.languages) == 1
+    }
+    model = adapters.attach(base, named) if named else base.model
+    names = (*named, BASE) if named else ()
+    return ModelSpeaker(base.id, model, base.tokenizer, style, names, languages)

@@ -1,0 +1,112 @@
+"""The options that verbs share, and how a verb begins and ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bactrian.errors import ConfigError
+
+Folder = Annotated[
+    Path, typer.Argument(help="Folder with a recipe.toml, or a recipe.", show_default=False)
+]
+Languages = Annotated[
+    str,
+    typer.Option(
+        "--languages", "-l", help="Codes, all, seen:llama, group:indic, joined by commas."
+    ),
+]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="First rows or items only; 0 is all.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and end.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; words on stderr.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="section.key=value, in place of the recipe's.", metavar="KEY=VALUE"),
+]
+
+
+class Verb:
+    """A verb at work: where it works, and how it speaks."""
+
+    def __init__(self, workspace: Any, as_json: bool) -> None:
+        self.workspace = workspace
+        self.as_json = as_json
+
+    def say(self, line: str = "") -> None:
+        """Print a line for a person."""
+        print(line, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+
+    def result(self, **facts: Any) -> None:
+        """Print the JSON object, where one was asked for."""
+        if self.as_json:
+            import orjson
+
+            print(orjson.dumps(facts, default=str).decode(), flush=True)
+
+
+@contextmanager
+def verb(
+    name: str,
+    folder: Path,
+    *,
+    languages: str = "",
+    limit: int = 0,
+    dry_run: bool = False,
+    as_json: bool = False,
+    overrides: list[str] | None = None,
+) -> Iterator[Verb]:
+    """Open the workspace and, unless it is a dry run, keep a run directory while inside."""
+    from bactrian import events, runs
+    from bactrian.cli.terminal import reader
+    from bactrian.languages import parse
+    from bactrian.workspace import open_workspace
+
+    told = list(overrides or [])
+    if languages:
+        parse(languages)
+        told.append(f'languages="{languages}"')
+    if limit:
+        told.append(f"limit={limit}")
+    workspace = open_workspace(folder, tuple(told))
+    parse(workspace.recipe.languages)
+    with reader(as_json) as terminal, events.reading(terminal):
+        if dry_run:
+            yield Verb(workspace, as_json)
+            return
+        with runs.run(workspace.runs, name, workspace.recipe, ["bactrian", *sys.argv[1:]]):
+            yield Verb(workspace, as_json)
+
+
+def shown(path: Path) -> str:
+    """Return the path as a person here would write it."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def need_extra(package: str, verb_name: str, extra: str) -> None:
+    """Raise MissingExtra where a package that a verb needs is absent."""
+    from importlib.util import find_spec
+
+    from bactrian.errors import MissingExtra
+
+    if find_spec(package) is None:
+        raise MissingExtra(
+            f"{verb_name} needs {package}, which is not installed",
+            f"pip install 'bactrian[{extra}]'",
+        )
+
+
+def one_of(value: str, known: tuple[str, ...], option: str) -> str:
+    """Return the value, or refuse it with what is known."""
+    from bactrian.errors import did_you_mean
+
+    if value not in known:
+        raise ConfigError(f"{option} {value} is unknown", did_you_mean(value, known))
+    return value

@@ -1,0 +1,1 @@
+"""The stages that make a dataset. They meet on disk and import no other stage."""

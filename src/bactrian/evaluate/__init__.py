@@ -1,0 +1,1 @@
+"""Tasks, the engine that scores them, metrics, comparisons and the report."""

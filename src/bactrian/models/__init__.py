@@ -1,0 +1,1 @@
+"""Weights: bases, adapters, prompts, scoring, generation. Torch lives here and in train/."""

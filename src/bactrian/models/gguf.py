@@ -1,0 +1,77 @@
+"""Turns a GGUF file into a folder in transformers' format, once, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from bactrian.errors import ConfigError
+from bactrian.events import emit
+from bactrian.files import full_disk, locked
+
+EDGE = 1 << 20
+VERSION = 1
+
+
+def convert(file: Path, cache: Path) -> Path:
+    """Return the folder with the dequantised float32 weights and the tokenizer of a GGUF file.
+
+    Raises ConfigError for an architecture that transformers cannot read from GGUF.
+    """
+    folder = cache / f"{file.stem}-{_fingerprint(file)}"
+    if folder.is_dir():
+        return folder
+    with locked(cache):
+        if not folder.is_dir():
+            emit("note", text=f"dequantising {file.name} once, into {folder}")
+            _convert(file, folder)
+    return folder
+
+
+def _convert(file: Path, folder: Path) -> None:
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        _write(file, unfinished)
+        unfinished.rename(folder)
+    except OSError as error:
+        raise full_disk(folder, error) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write(file: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from bactrian.models.base import quiet
+
+    quiet()
+    where = {"gguf_file": file.name, "local_files_only": True}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, **where)
+        read = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **where)
+    except (ValueError, NotImplementedError) as error:
+        raise ConfigError(
+            f"{file} cannot be read by transformers: {error}",
+            "use the model's own folder in transformers' format",
+        ) from None
+    config = read.config
+    del config.quantization_config  # the weights are plain from here on
+    config._name_or_path = file.stem
+    plain = AutoModelForCausalLM.from_config(config)
+    plain.load_state_dict(read.state_dict())
+    plain.generation_config = read.generation_config
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _fingerprint(file: Path) -> str:
+    digest = hashlib.blake2b(f"{VERSION}:{file.stat().st_size}".encode(), digest_size=6)
+    with file.open("rb") as data:
+        digest.update(data.read(EDGE))
+        data.seek(-min(EDGE, file.stat().st_size), os.SEEK_END)
+        digest.update(data.read(EDGE))
+    return digest.hexdigest()

@@ -1,0 +1,87 @@
+"""Answers from a recording: a folder of ledgers, one a language, made beforehand.
+
+The same code path as a paid provider, offline. What the recording lacks is reported as missing,
+never invented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bactrian.errors import ProviderError
+from bactrian.languages import Language
+from bactrian.ledger import Ledger, key_of
+from bactrian.providers import Answer, NoAnswer, Request
+from bactrian.schema import Instruction
+
+
+class Recording:
+    """Looks requests up in the recorded ledgers, opened as they are needed."""
+
+    batch = 1000
+
+    def __init__(self, model: str, folder: Path) -> None:
+        self.name = f"recorded:{model}"
+        self.model = model
+        self.folder = folder
+        self._ledgers: dict[str, Ledger] = {}
+        if not folder.is_dir():
+            raise ProviderError(
+                f"the recording {folder} does not exist",
+                "set recording = to the folder that holds <language>.sqlite files",
+            )
+
+    async def send(self, requests: Sequence[Request]) -> Sequence[Answer | NoAnswer]:
+        """Return what was recorded for each request."""
+        return [self._look_up(request) for request in requests]
+
+    def _look_up(self, request: Request) -> Answer | NoAnswer:
+        ledger = self._ledger(request["target"])
+        entry = ledger.get(key_of(request)) if ledger else None
+        if entry is None:
+            return NoAnswer("the recording has no answer to this request")
+        return Answer(
+            entry.output,
+            entry.finish,
+            entry.tokens_in,
+            entry.tokens_out,
+            entry.characters,
+            entry.cost_usd,
+            entry.provider_id,
+            provider=entry.provider,
+        )
+
+    def _ledger(self, language: str) -> Ledger | None:
+        if language not in self._ledgers:
+            path = self.folder / f"{language}.sqlite"
+            if not path.is_file():
+                return None
+            self._ledgers[language] = Ledger(path, read_only=True)
+        return self._ledgers[language]
+
+
+class RecordedTranslator(Recording):
+    """Recorded translations of instruction and input, asked for together."""
+
+    def request(self, row: Instruction, language: Language) -> Request:
+        """Return what a translator would be sent: both texts and the pair of languages."""
+        return {
+            "engine": self.model,
+            "source": row.language,
+            "target": language.code,
+            "texts": [row.instruction, row.input],
+        }
+
+
+class RecordedChat(Recording):
+    """Recorded answers to instructions in their language."""
+
+    def request(self, row: Instruction, language: Language) -> Request:
+        """Return what a chat model would be sent: one user message."""
+        content = f"{row.instruction}\n\n{row.input}" if row.input else row.instruction
+        return {
+            "model": self.model,
+            "target": language.code,
+            "messages": [{"role": "user", "content": content}],
+        }

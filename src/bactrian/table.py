@@ -1,0 +1,178 @@
+"""Rows on disk between the stages: Parquet, streamed both ways, with what they were made from.
+
+A file is a pure function of what ``made_from`` hashes, so a stage whose file says the same is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from bactrian.errors import DataError
+from bactrian.files import atomic
+from bactrian.schema import Example, Flag, Provenance
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_A_GROUP = 4096
+PROVENANCE = tuple(field.name for field in fields(Provenance))
+TEXTS = ("instruction", "input", "output", "id", "language", *PROVENANCE, "missing")
+FLAG = tuple(field.name for field in fields(Flag))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An example with what the checks found on it."""
+
+    example: Example
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def rejected(self) -> bool:
+        """Whether any flag is grave enough to keep the row out."""
+        return any(flag.severity == "reject" for flag in self.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What a file says of itself."""
+
+    rows: int
+    made_from: str
+    """Hash of everything the rows follow from."""
+    content: str
+    """Hash of the rows."""
+    facts: dict[str, Any]
+    """Counts that the stage wrote beside them."""
+
+
+def hash_of(*parts: Any) -> str:
+    """Return the blake2b-128 of plain JSON values."""
+    data = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def write(
+    path: Path, rows: Iterable[Row], made_from: str, facts: dict[str, Any] | None = None
+) -> Info:
+    """Write rows, whole or not at all; ``facts`` may be filled while the rows are drawn."""
+    import pyarrow.parquet as parquet
+
+    digest = hashlib.blake2b(digest_size=16)
+    count = 0
+    drawn = iter(rows)
+    with (
+        atomic(path) as unfinished,
+        parquet.ParquetWriter(unfinished, _schema(), compression="zstd") as writer,
+    ):
+        while group := list(islice(drawn, ROWS_A_GROUP)):
+            count += len(group)
+            columns = [_plain(row) for row in group]
+            digest.update(orjson.dumps(columns))
+            writer.write_table(_table(columns))
+        info = Info(count, made_from, digest.hexdigest(), facts or {})
+        writer.add_key_value_metadata({"bactrian": orjson.dumps(asdict(info)).decode()})
+    return info
+
+
+def read(path: Path) -> Iterator[Row]:
+    """Yield the rows of a file, a row group at a time; raises DataError for what is no table."""
+    for batch in _open(path).iter_batches(batch_size=ROWS_A_GROUP):
+        for found in batch.to_pylist():
+            yield _row(found)
+
+
+def info(path: Path) -> Info | None:
+    """Return what the file says of itself, or None where there is no such file.
+
+    A Parquet file that was made elsewhere is described by its bytes.
+    """
+    if not path.is_file():
+        return None
+    opened = _open(path)
+    metadata = opened.metadata.metadata or {}
+    if b"bactrian" in metadata:
+        return Info(**orjson.loads(metadata[b"bactrian"]))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return Info(opened.metadata.num_rows, digest, digest, {})
+
+
+def is_made_from(path: Path, made_from: str) -> bool:
+    """Whether the file is there and follows from the very same things."""
+    found = info(path)
+    return found is not None and found.made_from == made_from
+
+
+def _open(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    try:
+        return parquet.ParquetFile(path)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist", "run the stage before it first") from None
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{path} is not a Parquet file: {error}", "remove it and run the stage again"
+        ) from None
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    texts = [pa.field(name, pa.string()) for name in TEXTS]
+    flag = pa.struct([pa.field(name, _flag_type(name)) for name in FLAG])
+    return pa.schema([*texts, pa.field("flags", pa.list_(flag))])
+
+
+def _flag_type(name: str) -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.int32() if name == "start" else pa.string()
+
+
+def _table(columns: list[dict[str, Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        return pa.Table.from_pylist(columns, schema=_schema())
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"a row holds half of a character (a lone surrogate): {error}", "mend that row"
+        ) from None
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    example = row.example
+    return {
+        "instruction": example.instruction,
+        "input": example.input,
+        "output": example.output,
+        "id": example.id,
+        "language": example.language,
+        **asdict(example.provenance),
+        "missing": example.missing,
+        "flags": [asdict(flag) for flag in row.flags],
+    }
+
+
+def _row(found: dict[str, Any]) -> Row:
+    """Return the row; columns that files made elsewhere lack are empty."""
+    example = Example(
+        found["id"],
+        found.get("language", ""),
+        found["instruction"],
+        found.get("input") or "",
+        found["output"],
+        Provenance(**{name: found.get(name) or "" for name in PROVENANCE}),
+        found.get("missing") or "",
+    )
+    return Row(example, tuple(Flag(**flag) for flag in found.get("flags") or ()))

@@ -1,0 +1,1 @@
+"""Pages for the browser, made with Gradio and served from this machine to this machine."""
