@@ -88,7 +88,9 @@ class JsonlReader:
         line = {"time": round(event.time, 3), "kind": event.kind, **event.facts}
         data = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE, default=str)
         try:
-            self._file.write(data)  # one write call: a kill leaves no half line behind
+            # one write call, but for a disk that fills up: a kill leaves no half line behind
+            while data:
+                data = data[self._file.write(data) :]
         except OSError as error:
             raise full_disk(self.path, error) from error
 

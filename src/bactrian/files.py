@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from bactrian.errors import RunError
@@ -18,11 +20,16 @@ OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a path to write to; it becomes ``path`` when the block ends well, else it is gone.
 
-    Raises RunError when the disk is full; what stood at ``path`` before is untouched then.
+    Raises RunError when the disk is full; what stood at ``path`` before is untouched then. What a
+    killed process left unfinished of the same file is swept away.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    host = platform.node()  # a process id says nothing about a process of another machine
+    unfinished = path.with_name(f".{path.name}.{host}.{os.getpid()}.unfinished")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{escape(path.name)}.{escape(host)}.*.unfinished"):
+            if not _alive(left.name.split(".")[-2]):
+                left.unlink(missing_ok=True)
         yield unfinished
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())
@@ -34,10 +41,10 @@ def atomic(path: Path) -> Iterator[Path]:
             unfinished.unlink()
 
 
-def full_disk(path: Path, error: OSError) -> OSError | RunError:
-    """Return the error for the user when the disk is full, else ``error`` as it is."""
+def full_disk(path: Path, error: OSError) -> RunError:
+    """Return what to tell the user about a full disk; raises ``error`` itself if it is another."""
     if error.errno not in OUT_OF_SPACE:
-        return error
+        raise error
     return RunError(
         f"no space left on the disk while writing {path}",
         "free some space and run the same command again; finished parts are kept",
@@ -63,12 +70,36 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            owner = lock.read().strip() or "unknown"
+            owner = lock.read().strip()
             raise RunError(
-                f"{folder} is in use by process {owner}",
-                f"wait until it ends, or stop it: kill {owner}",
+                f"{folder} is in use by {f'process {owner}' if owner else 'another process'}",
+                f"wait until it ends{f', or stop it: kill {owner}' if owner else ''}",
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the folder now."""
+    try:
+        lock = (folder / ".lock").open("rb")
+    except FileNotFoundError:
+        return False
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's, and there
+    return True

@@ -23,7 +23,7 @@ import orjson
 from bactrian import __version__
 from bactrian.errors import BactrianError
 from bactrian.events import Event, JsonlReader, reading
-from bactrian.files import locked, write_text
+from bactrian.files import is_locked, locked, write_text
 from bactrian.recipe import Recipe, dumps
 
 STATUS_SECONDS = 1.0
@@ -57,7 +57,8 @@ class Run:
     def status(self) -> Status:
         """Read where the run stands now."""
         told = Status(**orjson.loads((self.path / "status.json").read_bytes()))
-        if told.state == "running" and not _alive(told.pid):
+        # the lock, not the process id: ids are given again, and are the same in every container
+        if told.state == "running" and not is_locked(self.path):
             return replace(told, state="killed")
         return told
 
@@ -98,8 +99,8 @@ def run(folder: Path, verb: str, recipe: Recipe, command: list[str]) -> Iterator
 
 def every_run(folder: Path) -> Iterator[Run]:
     """Yield the runs of a folder, oldest first."""
-    for status in sorted(folder.glob("*/status.json")):
-        yield Run(status.parent)
+    found = [Run(path.parent) for path in folder.glob("*/status.json")]
+    yield from sorted(found, key=lambda run: run.status.started)
 
 
 def environment() -> dict[str, Any]:
@@ -131,21 +132,17 @@ class _StatusKeeper:
         if event.kind != "progress":
             return
         facts = event.facts
+        task, done, total = str(facts["task"]), int(facts["done"]), facts["total"]
+        self.status = replace(self.status, task=task, done=done, total=total)
         if time.time() - self.status.updated >= STATUS_SECONDS:
-            self.status = replace(
-                self.status,
-                task=str(facts["task"]),
-                done=int(facts["done"]),
-                total=facts["total"],
-                updated=time.time(),
-            )
             self._write()
 
     def end(self, state: str, problem: str = "") -> None:
-        self.status = replace(self.status, state=state, problem=problem, updated=time.time())
+        self.status = replace(self.status, state=state, problem=problem)
         self._write()
 
     def _write(self) -> None:
+        self.status = replace(self.status, updated=time.time())
         write_text(self.path, _json(asdict(self.status)))
 
 
@@ -163,13 +160,3 @@ def _new_folder(folder: Path, name: str) -> Path:
 
 def _json(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -25,6 +26,8 @@ ROWS_A_GROUP = 4096
 PROVENANCE = tuple(field.name for field in fields(Provenance))
 TEXTS = ("instruction", "input", "output", "id", "language", *PROVENANCE, "missing")
 FLAG = tuple(field.name for field in fields(Flag))
+NEEDED = ("id", "instruction", "output")
+"""Columns without which a file made elsewhere is no dataset of instructions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,11 @@ def hash_of(*parts: Any) -> str:
 def write(
     path: Path, rows: Iterable[Row], made_from: str, facts: dict[str, Any] | None = None
 ) -> Info:
-    """Write rows, whole or not at all; ``facts`` may be filled while the rows are drawn."""
+    """Write rows, whole or not at all; ``facts`` may be filled while the rows are drawn.
+
+    Raises DataError for text that is no Unicode, RunError when the disk is full.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as parquet
 
     digest = hashlib.blake2b(digest_size=16)
@@ -70,23 +77,33 @@ def write(
     drawn = iter(rows)
     with (
         atomic(path) as unfinished,
-        parquet.ParquetWriter(unfinished, _schema(), compression="zstd") as writer,
+        parquet.ParquetWriter(
+            unfinished, _schema(), compression="zstd", write_page_checksum=True
+        ) as writer,
     ):
         while group := list(islice(drawn, ROWS_A_GROUP)):
             count += len(group)
             columns = [_plain(row) for row in group]
-            digest.update(orjson.dumps(columns))
-            writer.write_table(_table(columns))
+            digest.update(_bytes_of(columns))
+            writer.write_table(pa.Table.from_pylist(columns, schema=_schema()))
         info = Info(count, made_from, digest.hexdigest(), facts or {})
         writer.add_key_value_metadata({"bactrian": orjson.dumps(asdict(info)).decode()})
     return info
 
 
 def read(path: Path) -> Iterator[Row]:
-    """Yield the rows of a file, a row group at a time; raises DataError for what is no table."""
-    for batch in _open(path).iter_batches(batch_size=ROWS_A_GROUP):
-        for found in batch.to_pylist():
-            yield _row(found)
+    """Yield the rows of a file, a row group at a time.
+
+    Raises DataError for a file that is damaged, no Parquet, or without instructions.
+    """
+    with _opened(path) as file:
+        if lacking := [name for name in NEEDED if name not in file.schema_arrow.names]:
+            raise DataError(
+                f"{path} has no column {lacking[0]}", f"a dataset has {', '.join(NEEDED)} and input"
+            )
+        for batch in file.iter_batches(batch_size=ROWS_A_GROUP):
+            for found in batch.to_pylist():
+                yield _row(found)
 
 
 def info(path: Path) -> Info | None:
@@ -96,32 +113,29 @@ def info(path: Path) -> Info | None:
     """
     if not path.is_file():
         return None
-    opened = _open(path)
-    metadata = opened.metadata.metadata or {}
+    with _opened(path) as opened:
+        metadata, rows = opened.metadata.metadata or {}, opened.metadata.num_rows
     if b"bactrian" in metadata:
         return Info(**orjson.loads(metadata[b"bactrian"]))
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    return Info(opened.metadata.num_rows, digest, digest, {})
+    return Info(rows, digest, digest, {})
 
 
-def is_made_from(path: Path, made_from: str) -> bool:
-    """Whether the file is there and follows from the very same things."""
-    found = info(path)
-    return found is not None and found.made_from == made_from
-
-
-def _open(path: Path) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
     try:
-        return parquet.ParquetFile(path)
+        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            yield file
     except FileNotFoundError:
         raise DataError(f"{path} does not exist", "run the stage before it first") from None
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{path} is not a Parquet file: {error}", "remove it and run the stage again"
+            f"{path} is not a whole Parquet file: {str(error).strip()}",
+            "remove it and run the stage that made it again",
         ) from None
 
 
@@ -139,15 +153,18 @@ def _flag_type(name: str) -> pa.DataType:
     return pa.int32() if name == "start" else pa.string()
 
 
-def _table(columns: list[dict[str, Any]]) -> pa.Table:
-    import pyarrow as pa
-
+def _bytes_of(columns: list[dict[str, Any]]) -> bytes:
     try:
-        return pa.Table.from_pylist(columns, schema=_schema())
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"a row holds half of a character (a lone surrogate): {error}", "mend that row"
-        ) from None
+        return orjson.dumps(columns)
+    except orjson.JSONEncodeError:
+        for row in columns:
+            for name in TEXTS:
+                if any("\ud800" <= letter <= "\udfff" for letter in row[name]):
+                    raise DataError(
+                        f"row {row['id']!r} holds half of a character (a lone surrogate) in {name}",
+                        "mend that row where it comes from",
+                    ) from None
+        raise
 
 
 def _plain(row: Row) -> dict[str, Any]:
@@ -158,7 +175,7 @@ def _plain(row: Row) -> dict[str, Any]:
         "output": example.output,
         "id": example.id,
         "language": example.language,
-        **asdict(example.provenance),
+        **{name: getattr(example.provenance, name) for name in PROVENANCE},
         "missing": example.missing,
         "flags": [asdict(flag) for flag in row.flags],
     }
@@ -167,11 +184,11 @@ def _plain(row: Row) -> dict[str, Any]:
 def _row(found: dict[str, Any]) -> Row:
     """Return the row; columns that files made elsewhere lack are empty."""
     example = Example(
-        found["id"],
-        found.get("language", ""),
-        found["instruction"],
+        str(found["id"]),
+        found.get("language") or "",
+        found["instruction"] or "",
         found.get("input") or "",
-        found["output"],
+        found["output"] or "",
         Provenance(**{name: found.get(name) or "" for name in PROVENANCE}),
         found.get("missing") or "",
     )

@@ -65,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(args=list(arguments) if arguments is not None else None)
     except BactrianError as error:
         _end(error.problem, error.hint, error.exit_code)
-    except KeyboardInterrupt:
+    except SystemExit as end:
+        if end.code != EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
+            raise
         again = shlex.join(["bactrian", *sys.argv[1:]])
         _end("interrupted; what is finished is kept", f"to go on: {again}", EXIT_INTERRUPTED)
     except BrokenPipeError:

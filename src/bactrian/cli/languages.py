@@ -30,15 +30,14 @@ def languages(
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("code", "name", "native", "script", "dir", "spaces", "mBART-50", "FLORES-200"):
+    for heading in ("code", "name", "script", "dir", "spaces", "mBART-50", "FLORES-200"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("Google", "group", "LLaMA", "BLOOM"):
+    for heading in ("Google", "group", "LLaMA", "BLOOM", "native"):
         table.add_column(heading, no_wrap=True)
     for language in found:
         table.add_row(
             language.code,
             language.name,
-            language.native,
             language.script,
             language.direction,
             "yes" if language.spaces else "no",
@@ -48,6 +47,7 @@ def languages(
             language.group,
             "seen" if language.seen_by_llama else "",
             "seen" if language.seen_by_bloom else "",
+            language.native,  # last: terminals disagree on how wide these letters are
         )
     console = Console(width=None if _is_wide() else 140)
     console.print(table)

@@ -80,7 +80,7 @@ def checks_of(told: CheckSection) -> tuple[Check, ...]:
         name = str(first["loc"][0])
         raise ConfigError(
             f"check.thresholds.{name} = {first['input']!r}: {first['msg']}",
-            CheckSettings.model_fields[name].description or "see docs/check.md",
+            CheckSettings.model_fields[name].description or "see docs/data.md",
         ) from None
     return checks_named(told.names or BUILT_IN, settings)
 

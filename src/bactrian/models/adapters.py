@@ -7,22 +7,32 @@ A folder is PEFT's own (``adapter_config.json``, ``adapter_model.safetensors``) 
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from bactrian.errors import AdapterError
-from bactrian.files import full_disk
+from bactrian.errors import AdapterError, ConfigError
 from bactrian.models.base import Base
+from bactrian.models.disk import writing
 
 FORMAT = 1
 WEIGHTS = "adapter_model.safetensors"
 PICKLE = "adapter_model.bin"
 EMPTY_PICKLE = 1024
+BASE = "base"
+"""What the model without any adapter is called."""
+PEFT_ASKS = (
+    "`is_gradient_checkpointing` is deprecated and will be removed in v6. "
+    "Use `is_activation_checkpointing` instead."
+)
+"""What transformers says when PEFT asks for a property by its old name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +75,12 @@ def save(
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        _write(model, unfinished, base, facts, beside)
-        found = verify(unfinished)
-        if folder.exists():
-            shutil.rmtree(folder)
-        unfinished.rename(folder)
-    except OSError as error:
-        raise full_disk(folder, error) from error
+        with writing(folder):
+            _write(model, unfinished, base, facts, beside)
+            found = verify(unfinished)
+            if folder.exists():
+                shutil.rmtree(folder)
+            unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return found
@@ -104,34 +113,63 @@ def facts_of(folder: Path) -> AdapterFacts | None:
     path = folder / "bactrian.json"
     if not path.is_file():
         return None
-    told = json.loads(path.read_text(encoding="utf-8"))
-    return AdapterFacts(**{**told, "languages": tuple(told["languages"])})
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return AdapterFacts(**{**told, "languages": tuple(told["languages"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise AdapterError(
+            f"{path} is not what bactrian wrote: {error}", "fetch or train the adapter again"
+        ) from None
 
 
 def attach(base: Base, folders: Mapping[str, Path]) -> Any:
     """Return a PEFT model of the base with every adapter loaded, none of them trainable.
 
-    Raises AdapterError for a folder that is not in order or was made for another base.
+    Raises AdapterError for a folder that is not in order or was made for another base, ConfigError
+    for a name that PEFT cannot use.
     """
     from peft import PeftModel
 
     model: Any = None
     for name, folder in folders.items():
+        check_name(name)
         verify(folder)
         check_base(folder, base)
-        if model is None:
-            model = PeftModel.from_pretrained(base.model, folder, adapter_name=name)
-        else:
-            model.load_adapter(folder, adapter_name=name)
+        with hushed():
+            if model is None:
+                model = PeftModel.from_pretrained(base.model, folder, adapter_name=name)
+            else:
+                model.load_adapter(folder, adapter_name=name)
     return model.eval()
+
+
+def check_name(name: str) -> None:
+    """Raise ConfigError for a name that cannot be an adapter's, to PEFT or to us."""
+    if name == BASE:
+        raise ConfigError(f"an adapter cannot be called {BASE}", "the model without one is")
+    # PEFT takes a part of lora_ for its own prefix, and torch no dots in names
+    if not re.fullmatch(r"[\w-]+", name) or name in "lora_":
+        raise ConfigError(
+            f"{name} cannot be the name of an adapter",
+            "use letters, digits, - and _, and no part of lora_",
+        )
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep one warning from the user that tells of nothing the user can change."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", f"{re.escape(PEFT_ASKS)}$", FutureWarning)
+        yield
 
 
 def check_base(folder: Path, base: Base) -> None:
     """Raise AdapterError where the adapter was made for another base than this one."""
     facts = facts_of(folder)
     if facts is not None and facts.base_fingerprint != base.location.fingerprint:
+        others = "other weights of" if facts.base == base.id else "another base:"
         raise AdapterError(
-            f"{folder} was made for another base: {facts.base}, not {base.id}",
+            f"{folder} was made for {others} {facts.base}, not {base.id}",
             f"name its own base: --base {facts.base}",
         )
     _check_shapes(folder, base)
@@ -149,8 +187,9 @@ def _check_shapes(folder: Path, base: Base) -> None:
                 continue
             layer = getattr(modules.get(place), "weight", None)
             axis = 1 if side == "lora_A" else 0
-            shape = weights.get_slice(name).get_shape()
-            if layer is None or shape[axis] != layer.shape[axis]:
+            size = weights.get_slice(name).get_shape()[axis]
+            transposed = type(modules.get(place)).__name__ == "Conv1D"  # GPT-2's linear layer
+            if layer is None or size != layer.shape[1 - axis if transposed else axis]:
                 told = _config(folder).get("base_model_name_or_path", "unknown")
                 raise AdapterError(
                     f"{folder} does not fit {base.id}: its {place} is "
@@ -194,8 +233,10 @@ def _config(folder: Path) -> dict[str, Any]:
         )
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise AdapterError(f"{path} is not JSON: {error}", "fetch the adapter again") from None
+    if not isinstance(config, dict):
+        raise AdapterError(f"{path} is not a configuration", "fetch the adapter again")
     return config
 
 

@@ -5,17 +5,18 @@ Everything becomes a local folder in transformers' format first. Knows nothing o
 
 from __future__ import annotations
 
-import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from bactrian.errors import ConfigError, MissingExtra
+from bactrian.models import fingerprint as fingerprints
 
 SMOLLM2 = "smollm2-135m"
-EDGE = 1 << 20
+Read = TypeVar("Read")
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -29,7 +30,7 @@ class Location:
     revision: str
     """Commit on the Hub, empty elsewhere."""
     fingerprint: str
-    """Hash of the configuration and of both ends of every weight file."""
+    """Hash of the configuration and of pieces of every weight file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,6 @@ def locate(base: str, *, network: bool = False) -> Location:
             raise ConfigError(f"base {base} does not exist", "name a GGUF file that does")
         return _located(base, _converted(path), "")
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ConfigError(
-                f"base {base} has no config.json", "name a folder in transformers' format"
-            )
         return _located(base, path, "")
     folder = _from_hub(base, network)
     return _located(base, folder, folder.name)
@@ -80,15 +77,29 @@ def locate(base: str, *, network: bool = False) -> Location:
 def load(base: str, *, network: bool = False, dtype: Dtype = "auto") -> Base:
     """Load model and tokenizer; ``auto`` takes bfloat16 where the device computes in it."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     location = locate(base, network=network)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     chosen = best_dtype(device) if dtype == "auto" else dtype
-    quiet()
-    tokenizer = AutoTokenizer.from_pretrained(location.folder)
-    model = AutoModelForCausalLM.from_pretrained(location.folder, dtype=getattr(torch, chosen))
+    tokenizer = tokenizer_of(location)
+    model = _read(
+        location,
+        lambda: AutoModelForCausalLM.from_pretrained(
+            location.folder, dtype=getattr(torch, chosen), local_files_only=True
+        ),
+    )
     return Base(location, model.to(device).eval(), tokenizer, device, chosen)
+
+
+def tokenizer_of(location: Location) -> Any:
+    """Load the tokenizer alone; raises ConfigError where there is none that can be read."""
+    from transformers import AutoTokenizer
+
+    quiet()
+    return _read(
+        location, lambda: AutoTokenizer.from_pretrained(location.folder, local_files_only=True)
+    )
 
 
 def best_dtype(device: str) -> Literal["float32", "bfloat16"]:
@@ -110,20 +121,29 @@ def quiet() -> None:
 
 
 def fingerprint(folder: Path) -> str:
-    """Return the blake2b-128 of ``config.json`` and of both ends of every weight file."""
-    digest = hashlib.blake2b(digest_size=16)
+    """Return the blake2b-128 of ``config.json`` and of pieces of every weight file."""
     weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
-    for path in (folder / "config.json", *sorted(weights)):
-        with path.open("rb") as file:
-            size = path.stat().st_size
-            digest.update(f"{path.name}:{size}".encode())
-            digest.update(file.read(EDGE))
-            file.seek(max(0, size - EDGE))
-            digest.update(file.read(EDGE))
-    return digest.hexdigest()
+    return fingerprints.fingerprint([folder / "config.json", *sorted(weights)])
+
+
+def _read(location: Location, read: Callable[[], Read]) -> Read:
+    from safetensors import SafetensorError
+
+    try:
+        return read()
+    except (OSError, ValueError, SafetensorError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"base {location.id} cannot be loaded: {said}",
+            f"see whether {location.folder} is whole and of an architecture transformers knows",
+        ) from error
 
 
 def _located(base: str, folder: Path, revision: str) -> Location:
+    if not (folder / "config.json").is_file():
+        raise ConfigError(
+            f"base {base} has no config.json", "name a folder in transformers' format"
+        )
     return Location(base, folder, revision, fingerprint(folder))
 
 
@@ -145,7 +165,11 @@ def _converted(file: Path) -> Path:
 
 def _from_hub(base: str, network: bool) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
 
     wanted = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
     try:
@@ -155,11 +179,11 @@ def _from_hub(base: str, network: bool) -> Path:
             f"base {base} is neither a folder, nor a GGUF file, nor a Hub id",
             f"name one of these, or {SMOLLM2}",
         ) from None
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, HfHubHTTPError):
         asked = "could not be fetched from the Hub" if network else "is not on this machine"
         raise ConfigError(
             f"base {base} {asked}",
-            "check the connection and the id"
+            "check the connection and the id, and log in (hf auth login) where it is gated"
             if network
             else "set network = true in the recipe to fetch it from the Hub, or name a folder",
         ) from None

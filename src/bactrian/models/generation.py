@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bactrian.errors import ConfigError
+from bactrian.models.tokens import open_ended
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -174,12 +175,7 @@ def encode(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: s
 
     Raises ConfigError when there are none, or so many that no token fits behind them.
     """
-    ids: list[int] = list(tokenizer(prompt)["input_ids"])
-    begin, end = tokenizer.bos_token, tokenizer.eos_token
-    if begin and prompt.startswith(begin) and ids[:2] == [tokenizer.bos_token_id] * 2:
-        del ids[0]  # chat templates write the begin token, and the tokenizer adds another
-    if ids and end and ids[-1] == tokenizer.eos_token_id and not prompt.endswith(end):
-        ids.pop()  # some tokenizers close every text; an answer has to follow this one
+    ids = open_ended(tokenizer, prompt, tokenizer(prompt)["input_ids"])
     if not ids:
         raise ConfigError("the prompt is empty", "write an instruction")
     limit = context(model, tokenizer)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 from pathlib import Path
 
 from bactrian.errors import ConfigError
 from bactrian.events import emit
-from bactrian.files import full_disk, locked
+from bactrian.files import locked
+from bactrian.models.disk import writing
+from bactrian.models.fingerprint import fingerprint
 
-EDGE = 1 << 20
-VERSION = 1
+VERSION = "1"
+"""Raised when the converter would write something else than before."""
 
 
 def convert(file: Path, cache: Path) -> Path:
@@ -20,7 +20,7 @@ def convert(file: Path, cache: Path) -> Path:
 
     Raises ConfigError for an architecture that transformers cannot read from GGUF.
     """
-    folder = cache / f"{file.stem}-{_fingerprint(file)}"
+    folder = cache / f"{file.stem}-{fingerprint([file], salt=VERSION, size=6)}"
     if folder.is_dir():
         return folder
     with locked(cache):
@@ -34,10 +34,9 @@ def _convert(file: Path, folder: Path) -> None:
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        _write(file, unfinished)
-        unfinished.rename(folder)
-    except OSError as error:
-        raise full_disk(folder, error) from error
+        with writing(folder):
+            _write(file, unfinished)
+            unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -66,12 +65,3 @@ def _write(file: Path, folder: Path) -> None:
     plain.generation_config = read.generation_config
     plain.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-
-
-def _fingerprint(file: Path) -> str:
-    digest = hashlib.blake2b(f"{VERSION}:{file.stat().st_size}".encode(), digest_size=6)
-    with file.open("rb") as data:
-        digest.update(data.read(EDGE))
-        data.seek(-min(EDGE, file.stat().st_size), os.SEEK_END)
-        digest.update(data.read(EDGE))
-    return digest.hexdigest()

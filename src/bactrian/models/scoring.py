@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bactrian.models.head import Split
+from bactrian.models.tokens import prompt_ids
 
 HEAD_ROWS = 1024
 
@@ -21,6 +22,7 @@ class Request:
     """One text to score: ``continuation`` given ``context``, both as token ids."""
 
     context: tuple[int, ...]
+    """At least one token: the first one scored has to follow something."""
     continuation: tuple[int, ...]
 
     def __len__(self) -> int:
@@ -54,17 +56,32 @@ def fit(request: Request, longest: int, keep_first: bool) -> Cut:
 def encode(tokenizer: Any, context: str, continuation: str) -> tuple[Request, bool]:
     """Return token ids of a pair of texts, and whether a token spanned the join.
 
-    Both are encoded together and cut at the context's length, as lm-eval does; where that leaves
-    the context's own tokens changed (a token spans the join), they are encoded apart.
+    Both are encoded together and cut at the context's length, white space between them being the
+    continuation's, as lm-eval does; where that leaves the context's own tokens changed (a token
+    spans the join), they are encoded apart.
     """
-    moved = context[len(context.rstrip(" ")) :]
-    context, continuation = context[: len(context) - len(moved)], moved + continuation
-    whole = tokenizer.encode(context + continuation, add_special_tokens=True)
-    before = tokenizer.encode(context, add_special_tokens=True)
-    if whole[: len(before)] == before and len(whole) > len(before):
+    stem = context.rstrip()
+    continuation = context[len(stem) :] + continuation
+    before, whole = prompt_ids(tokenizer, [stem, stem + continuation])
+    if before and whole[: len(before)] == before and len(whole) > len(before):
         return Request(tuple(before), tuple(whole[len(before) :])), False
-    after = tokenizer.encode(continuation, add_special_tokens=False)
-    return Request(tuple(before), tuple(after)), True
+    return encode_apart(tokenizer, stem, continuation), bool(before)
+
+
+def encode_apart(tokenizer: Any, context: str, continuation: str) -> Request:
+    """Return token ids of both texts, each encoded alone, as prompt and response in training.
+
+    A context without tokens becomes BOS, or EOS where there is none. Raises ValueError for a
+    tokenizer with neither.
+    """
+    (before,) = prompt_ids(tokenizer, [context])
+    if not before:
+        begin = tokenizer.bos_token_id
+        before = [tokenizer.eos_token_id if begin is None else begin]
+        if before == [None]:
+            raise ValueError("no context, and the tokenizer has neither BOS nor EOS to begin with")
+    after = tokenizer(continuation, add_special_tokens=False)["input_ids"]
+    return Request(tuple(before), tuple(after))
 
 
 def batches(requests: Sequence[Request], budget: int) -> list[list[int]]:

@@ -50,7 +50,10 @@ class Provider(Protocol):
     """Requests that one ``send`` may carry."""
 
     def request(self, row: Instruction, language: Language) -> Request:
-        """Return exactly what would be sent for a row; no network, no cost."""
+        """Return exactly what would be sent for a row; no network, no cost.
+
+        The text stands under ``texts`` (a list), or in the ``content`` of ``messages``.
+        """
 
     async def send(self, requests: Sequence[Request]) -> Sequence[Answer | NoAnswer]:
         """Ask, and return one answer (or the reason for none) for each request, in order.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, Protocol
 
+from bactrian.errors import ProviderError
 from bactrian.events import emit
 from bactrian.ledger import Entry, Ledger, key_of
 from bactrian.providers import Answer, NoAnswer, Request
@@ -93,6 +94,7 @@ def fill(
     """Send every request whose answer the ledger lacks, each once, and keep what comes back.
 
     Raises ProviderError and LedgerError; what was committed before is safe and not asked again.
+    After a ProviderError nothing more is sent, and what is on its way is waited for and kept.
     """
     filling = _Filling(ledger, provider, kind, task, total)
     try:
@@ -121,20 +123,28 @@ class _Filling:
         self.task = task
         self.total = total
         self.seen: set[bytes] = set()
-        self.rows = self.present = self.answered = self.failed = 0
+        self.rows = self.present = self.characters = self.answered = self.failed = 0
         self.cost_usd = 0.0
         self.told = 0.0
+        self.refused: ProviderError | None = None
 
     async def work(self, requests: Iterator[Request], concurrency: int) -> None:
         wanted = self._missing(requests)
-        workers = max(1, concurrency // self.provider.batch)
+        size = min(self.provider.batch, concurrency)
         async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(self._pull(wanted))
+            for _ in range(concurrency // size):
+                group.create_task(self._pull(wanted, size))
+        if self.refused is not None:
+            raise self.refused
 
-    async def _pull(self, wanted: Iterator[tuple[str, Request]]) -> None:
-        while batch := list(islice(wanted, self.provider.batch)):
-            answers = await self.provider.send([request for _, request in batch])
+    async def _pull(self, wanted: Iterator[tuple[str, Request]], size: int) -> None:
+        while self.refused is None and (batch := list(islice(wanted, size))):
+            try:
+                answers = await self.provider.send([request for _, request in batch])
+            except ProviderError as error:
+                # the other workers are not cancelled: what they have sent is paid for
+                self.refused = self.refused or error
+                return
             for (key, _), answer in zip(batch, answers, strict=True):
                 self._keep(key, answer)
             self._tell()
@@ -149,6 +159,7 @@ class _Filling:
             if self.ledger.has(key):
                 self.present += 1
                 continue
+            self.characters += _characters(request)
             yield key, request
 
     def _keep(self, key: str, answer: Answer | NoAnswer) -> None:
@@ -182,5 +193,5 @@ class _Filling:
 
     def result(self) -> Filled:
         emit("progress", task=self.task, done=self.rows, total=self.rows)
-        need = Need(self.rows, len(self.seen), self.present)
+        need = Need(self.rows, len(self.seen), self.present, self.characters)
         return Filled(need, self.answered, self.failed, self.cost_usd)

@@ -7,6 +7,7 @@ never invented.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from bactrian.errors import ProviderError
@@ -17,7 +18,7 @@ from bactrian.schema import Instruction
 
 
 class Recording:
-    """Looks requests up in the recorded ledgers, opened as they are needed."""
+    """Looks requests up in the recorded ledgers."""
 
     batch = 1000
 
@@ -25,40 +26,40 @@ class Recording:
         self.name = f"recorded:{model}"
         self.model = model
         self.folder = folder
-        self._ledgers: dict[str, Ledger] = {}
-        if not folder.is_dir():
+        if not any(folder.glob("*.sqlite")):
+            lacks = "holds no <language>.sqlite files" if folder.is_dir() else "does not exist"
             raise ProviderError(
-                f"the recording {folder} does not exist",
+                f"the recording {folder} {lacks}",
                 "set recording = to the folder that holds <language>.sqlite files",
             )
 
     async def send(self, requests: Sequence[Request]) -> Sequence[Answer | NoAnswer]:
         """Return what was recorded for each request."""
-        return [self._look_up(request) for request in requests]
+        with ExitStack() as open_while_here:
+            ledgers = {
+                language: open_while_here.enter_context(Ledger(path, read_only=True))
+                for language in {request["target"] for request in requests}
+                if (path := self.folder / f"{language}.sqlite").is_file()
+            }
+            return [_look_up(request, ledgers.get(request["target"])) for request in requests]
 
-    def _look_up(self, request: Request) -> Answer | NoAnswer:
-        ledger = self._ledger(request["target"])
-        entry = ledger.get(key_of(request)) if ledger else None
-        if entry is None:
-            return NoAnswer("the recording has no answer to this request")
-        return Answer(
-            entry.output,
-            entry.finish,
-            entry.tokens_in,
-            entry.tokens_out,
-            entry.characters,
-            entry.cost_usd,
-            entry.provider_id,
-            provider=entry.provider,
-        )
 
-    def _ledger(self, language: str) -> Ledger | None:
-        if language not in self._ledgers:
-            path = self.folder / f"{language}.sqlite"
-            if not path.is_file():
-                return None
-            self._ledgers[language] = Ledger(path, read_only=True)
-        return self._ledgers[language]
+def _look_up(request: Request, ledger: Ledger | None) -> Answer | NoAnswer:
+    if ledger is None:
+        return NoAnswer(f"the recording has nothing in {request['target']}")
+    entry = ledger.get(key_of(request))
+    if entry is None:
+        return NoAnswer("the recording has no answer to this request")
+    return Answer(
+        entry.output,
+        entry.finish,
+        entry.tokens_in,
+        entry.tokens_out,
+        entry.characters,
+        entry.cost_usd,
+        entry.provider_id,
+        provider=entry.provider,
+    )
 
 
 class RecordedTranslator(Recording):

@@ -49,7 +49,7 @@ class Check(Section):
     names: tuple[str, ...] = ()
     """Checks to run, in this order; none named means all that are built in."""
     thresholds: dict[str, float | int] = Field(default_factory=dict)
-    """Limits that differ from the built-in ones, see docs/check.md."""
+    """Limits that differ from the built-in ones, see docs/data.md."""
 
 
 class Build(Section):

@@ -7,7 +7,7 @@ micro-batches are done.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,11 +59,12 @@ def plan(lengths: np.ndarray[Any, Any], shape: Shape) -> Plan:
 
     ``lengths`` [rows] are tokens a row; a row longer than the budget is a micro-batch of its own.
     """
-    accumulate = max(1, shape.batch_tokens // shape.micro_batch_tokens)
+    budget = min(shape.micro_batch_tokens, shape.batch_tokens)
+    accumulate = shape.batch_tokens // budget
     batches: list[tuple[int, ...]] = []
     whole, part = divmod(shape.epochs, 1)
     for epoch in range(math.ceil(shape.epochs)):
-        found = _epoch(lengths, shape, epoch)
+        found = _epoch(lengths, budget, [shape.seed, epoch])
         if epoch == int(whole):
             found = found[: math.ceil(part * len(found))]
         batches += found
@@ -75,18 +76,20 @@ def plan(lengths: np.ndarray[Any, Any], shape: Shape) -> Plan:
     return Plan(tuple(batches), accumulate, shape.epochs, useful, padded)
 
 
-def _epoch(lengths: np.ndarray[Any, Any], shape: Shape, epoch: int) -> list[tuple[int, ...]]:
+def _epoch(
+    lengths: np.ndarray[Any, Any], budget: int, seed: Sequence[int]
+) -> list[tuple[int, ...]]:
     """Shuffle, sort by length inside windows (little padding), cut, shuffle the micro-batches."""
     import numpy as np
 
-    chance = np.random.default_rng([shape.seed, epoch])
+    chance = np.random.default_rng(seed)
     order = chance.permutation(len(lengths))
-    rows = max(1, int(shape.micro_batch_tokens / lengths.mean())) * WINDOW
+    rows = max(1, int(budget / lengths.mean())) * WINDOW
     batches: list[tuple[int, ...]] = []
     for start in range(0, len(order), rows):
         window = order[start : start + rows]
         by_length = window[np.argsort(lengths[window], kind="stable")]
-        batches += _cut(by_length, lengths, shape.micro_batch_tokens)
+        batches += _cut(by_length, lengths, budget)
     return [batches[index] for index in chance.permutation(len(batches))]
 
 

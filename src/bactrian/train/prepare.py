@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bactrian.errors import ConfigError, DataError
 from bactrian.models.prompts import PromptStyle
+from bactrian.models.tokens import prompt_ids
 from bactrian.schema import Example
 
 if TYPE_CHECKING:
@@ -107,12 +108,8 @@ def encode_pair(
     tokenizer: Any, prompts: Sequence[str], responses: Sequence[str]
 ) -> Iterator[tuple[list[int], list[int]]]:
     """Yield (prompt ids, response ids); only the prompt gets the tokenizer's special tokens."""
-    before = tokenizer(list(prompts), add_special_tokens=True)["input_ids"]
     after = tokenizer(list(responses), add_special_tokens=False)["input_ids"]
-    eos = tokenizer.eos_token_id
-    for prompt, response in zip(before, after, strict=True):
-        # some tokenizers end every text with EOS: the prompt goes on
-        yield (prompt[:-1] if prompt and prompt[-1] == eos else prompt), response
+    yield from zip(prompt_ids(tokenizer, prompts), after, strict=True)
 
 
 def _encoded(

@@ -1,0 +1,5 @@
+"""``python -m bactrian``."""
+
+from bactrian.cli import main
+
+main()
