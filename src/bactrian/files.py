@@ -59,20 +59,20 @@ def write_text(path: Path, text: str) -> Path:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; raises RunError naming the process that has it.
+def locked(folder: Path, part: str = "") -> Iterator[None]:
+    """Hold the folder, or one named part of it; raises RunError naming the process that has it.
 
     The lock is the kernel's (flock): it is gone when the process is, however it ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as lock:
+    with (folder / f".{part}lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
             owner = lock.read().strip()
             raise RunError(
-                f"{folder} is in use by {f'process {owner}' if owner else 'another process'}",
+                f"{folder / part} is in use by {f'process {owner}' if owner else 'another process'}",
                 f"wait until it ends{f', or stop it: kill {owner}' if owner else ''}",
             ) from None
         lock.truncate(0)

@@ -7,7 +7,7 @@ rows before it and the ledger. Translation and responses are both this.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,9 @@ from bactrian.languages import Language
 from bactrian.ledger import Entry, Ledger, key_of
 from bactrian.providers import Provider, Request
 from bactrian.providers.fill import Filled, Need, fill, survey
-from bactrian.schema import Example
+from bactrian.schema import Example, Instruction
+
+PROBE = Instruction("probe", "en", "instruction", "input")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,14 @@ class Asking:
         before = table.info(self.rows_from)
         if before is None:
             return None
-        return table.hash_of(self.kind, 1, before.content, self.provider.name, self.limit)
+        # what is sent besides the row (a prompt, a temperature) is in the request for any row
+        asked = None if self.is_english else self.provider.request(PROBE, self.language)
+        return table.hash_of(self.kind, 1, before.content, self.provider.name, asked, self.limit)
+
+    @property
+    def is_english(self) -> bool:
+        """English rows pass through: nobody has to be asked."""
+        return self.language.code == "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +89,8 @@ def ask(asking: Asking) -> Asked:
     found = table.info(asking.rows_to)
     if found is not None and found.made_from == made_from and not found.facts["missing"]:
         return Asked(asking.rows_to, found.rows, found.rows, 0, None)
-    with locked(asking.ledger.parent), Ledger(asking.ledger) as ledger:
-        filled = _fill(asking, ledger)
+    with locked(asking.ledger.parent, asking.ledger.name), _ledger(asking) as ledger:
+        filled = _fill(asking, ledger) if ledger is not None else None
         facts = {"missing": 0}
         rows = _rows(asking, ledger, facts)
         found = table.write(asking.rows_to, rows, made_from, facts)
@@ -90,9 +99,11 @@ def ask(asking: Asking) -> Asked:
     return Asked(asking.rows_to, found.rows, found.rows - missing, missing, filled)
 
 
-def _fill(asking: Asking, ledger: Ledger) -> Filled | None:
-    if asking.language.code == "en":
-        return None
+def _ledger(asking: Asking) -> AbstractContextManager[Ledger | None]:
+    return nullcontext() if asking.is_english else Ledger(asking.ledger)
+
+
+def _fill(asking: Asking, ledger: Ledger) -> Filled:
     before = table.info(asking.rows_from)
     return fill(
         ledger,
@@ -111,17 +122,17 @@ def _examples(asking: Asking) -> Iterator[Example]:
 
 
 def _requests(asking: Asking) -> Iterator[Request]:
-    if asking.language.code == "en":
+    if asking.is_english:
         return
     for example in _examples(asking):
         if not example.missing:
             yield asking.provider.request(example.task, asking.language)
 
 
-def _rows(asking: Asking, ledger: Ledger, facts: dict[str, Any]) -> Iterator[table.Row]:
-    reasons = ledger.failures()
+def _rows(asking: Asking, ledger: Ledger | None, facts: dict[str, Any]) -> Iterator[table.Row]:
+    reasons = ledger.failures() if ledger is not None else {}
     for example in _examples(asking):
-        if not example.missing and asking.language.code != "en":
+        if ledger is not None and not example.missing:
             key = key_of(asking.provider.request(example.task, asking.language))
             entry = ledger.get(key)
             if entry is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,34 +45,43 @@ def build(workspace: Workspace, languages: Iterable[Language]) -> Built:
 
 
 def validation_ids(workspace: Workspace, languages: tuple[Language, ...]) -> frozenset[str]:
-    """Return the ids held out: those kept in most languages first, then by a hash of the seed.
+    """Return the ids held out: the first by a hash of seed and id, among those kept somewhere.
 
-    The rank of an id follows from the seed and from where it was kept, not from its place.
+    Every language that is checked in this folder counts, whichever are built now, and the rank of
+    an id follows from the seed alone: a language that is added later finds the same ids held out.
     """
     kept = Counter[str]()
     for language in languages:
-        for row in _checked(workspace, language):
+        _require_checked(workspace, language)
+    for path in sorted(workspace.stage("checked", "any").parent.glob("*.parquet")):
+        for row in table.read(path):
             kept[row.example.id] += not row.rejected
     seed = workspace.recipe.seed
-
-    def rank(identifier: str) -> tuple[int, bytes]:
-        digest = hashlib.blake2b(f"{seed}:{identifier}".encode(), digest_size=8).digest()
-        return -kept[identifier], digest
-
-    chosen = sorted(kept, key=rank)[: workspace.recipe.build.validation]
-    if len(chosen) == len(kept) and kept:
+    candidates = [identifier for identifier, times in kept.items() if times]
+    if not candidates:
         raise DataError(
-            f"build.validation = {len(chosen)} leaves none of the {len(kept)} ids for training",
+            f"none of the {len(kept)} instructions passed the checks"
+            if kept
+            else "there are no rows",
+            "look at the flags in stages/checked, or collect more instructions",
+        )
+
+    def rank(identifier: str) -> bytes:
+        return hashlib.blake2b(f"{seed}:{identifier}".encode(), digest_size=8).digest()
+
+    validation = workspace.recipe.build.validation
+    if validation >= len(candidates):
+        raise DataError(
+            f"build.validation = {validation} leaves none of the {len(candidates)} ids "
+            "for training",
             "set build.validation lower, or collect more instructions",
         )
-    return frozenset(chosen)
+    return frozenset(sorted(candidates, key=rank)[:validation])
 
 
-def _checked(workspace: Workspace, language: Language) -> Iterator[table.Row]:
-    path = workspace.stage("checked", language.code)
-    if not path.is_file():
+def _require_checked(workspace: Workspace, language: Language) -> None:
+    if not workspace.stage("checked", language.code).is_file():
         raise DataError(f"{language.name} is not checked yet", "run bactrian check first")
-    return table.read(path)
 
 
 def _language(workspace: Workspace, language: Language, held_out: frozenset[str]) -> Counts:
@@ -84,7 +93,7 @@ def _language(workspace: Workspace, language: Language, held_out: frozenset[str]
         path = workspace.split(language.code, split)
         found = table.info(path)
         if found is None or found.made_from != made_from:
-            drawn = _checked(workspace, language)
+            drawn = table.read(workspace.stage("checked", language.code))
             wanted = (row for row in drawn if _split_of(row, held_out) == split)
             found = table.write(path, wanted, made_from)
             emit("made", path=str(path), rows=found.rows)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bactrian.languages import Language
 from bactrian.recipe import Recipe
 
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
+SIZES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +34,9 @@ class Counts:
 def card(recipe: Recipe, languages: tuple[Language, ...], counts: tuple[Counts, ...]) -> str:
     """Return the card as Markdown with the Hub's YAML front matter; every code is quoted."""
     kept = sum(count.train + count.validation for count in counts)
-    size = next((name for limit, name in SIZES if kept < limit), "1M<n<10M")
+    size = next((name for limit, name in SIZES if kept < limit), "10M<n<100M")
     return f"""---
-pretty_name: "{recipe.name}"
+pretty_name: {_quoted(recipe.name)}
 {_licence(recipe)}language:
 {_lines(f'- "{language.code}"' for language in languages)}
 multilinguality:
@@ -79,7 +86,12 @@ Translated text carries translation errors; the checks find some of them, not al
 
 
 def _licence(recipe: Recipe) -> str:
-    return f'license: "{recipe.sources.licence.lower()}"\n' if recipe.sources.licence else ""
+    licence = recipe.sources.licence.lower()
+    return f"license: {_quoted(licence)}\n" if licence else ""
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # a JSON string is one of YAML's
 
 
 def _lines(lines: Iterable[str]) -> str:

@@ -54,8 +54,10 @@ def check_rows(workspace: Workspace, language: Language) -> CheckedRows:
             f"{language.name} has no responses yet", "run bactrian respond on this folder first"
         )
     told, limit = workspace.recipe.check, workspace.recipe.limit
+    sources = _sources(workspace, min(before.rows, limit or before.rows))
     path = workspace.stage("checked", language.code)
-    made_from = table.hash_of("checked", 1, before.content, told.model_dump(mode="json"), limit)
+    follows_from = [before.content, sources.content, told.model_dump(mode="json"), limit]
+    made_from = table.hash_of("checked", 1, *follows_from)
     found = table.info(path)
     if found is None or found.made_from != made_from:
         checks = checks_of(told)
@@ -83,6 +85,18 @@ def checks_of(told: CheckSection) -> tuple[Check, ...]:
             CheckSettings.model_fields[name].description or "see docs/data.md",
         ) from None
     return checks_named(told.names or BUILT_IN, settings)
+
+
+def _sources(workspace: Workspace, rows: int) -> table.Info:
+    """Return what is said of the English side; raises DataError where it has fewer rows."""
+    path = workspace.stage("sources", "en")
+    found = table.info(path)
+    if found is None or found.rows < rows:
+        raise DataError(
+            f"{path} holds {found.rows if found else 0} rows, but {rows} have responses",
+            "run translate and respond on this folder again, with the same --limit",
+        )
+    return found
 
 
 def _rows(

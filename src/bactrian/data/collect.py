@@ -30,11 +30,13 @@ def collect(workspace: Workspace) -> Collected:
         raise ConfigError("the recipe names no sources", 'set [sources] files = ["alpaca.json"]')
     files = [workspace.given(file) for file in told.files]
     path = workspace.stage("sources", "en")
-    made_from = table.hash_of("sources", 1, [digest(file) for file in files], told.name, limit)
+    made_from = table.hash_of(
+        "sources", 1, [digest(file) for file in files], told.name, told.licence, limit
+    )
     found = table.info(path)
     if found is None or found.made_from != made_from:
-        rows = track(_rows(files, told.name, told.licence), "sources")
-        found = table.write(path, islice(rows, limit or None), made_from)
+        rows = islice(_rows(files, told.name, told.licence), limit or None)
+        found = table.write(path, track(rows, "sources"), made_from)
         emit("made", path=str(path), rows=found.rows)
     if not found.rows:
         raise DataError(f"{', '.join(told.files)} hold no rows", "name files with instructions")
@@ -48,7 +50,7 @@ def _rows(files: list[Path], collection: str, licence: str) -> Iterator[table.Ro
             if example.id in seen:
                 raise DataError(
                     f"{file}: the id {example.id} occurs twice",
-                    "give every row its own id, or give the files different names in two recipes",
+                    'give every row its own "id"; rows without one are numbered in each file',
                 )
             seen.add(example.id)
             yield table.Row(example)

@@ -47,7 +47,7 @@ class Check(Section):
     """Which checks a row has to pass."""
 
     names: tuple[str, ...] = ()
-    """Checks to run, in this order; none named means all that are built in."""
+    """Checks to run; none named means all that are built in."""
     thresholds: dict[str, float | int] = Field(default_factory=dict)
     """Limits that differ from the built-in ones, see docs/data.md."""
 
@@ -124,7 +124,7 @@ class Eval(Section):
 class Recipe(Section):
     """Everything a run was told."""
 
-    name: str = "run"
+    name: Annotated[str, Field(pattern=r"^[^./\\\s][^/\\\x00-\x1f]*$")] = "run"
     """Names the dataset, the results and the runs."""
     languages: str = "all"
     """Target languages: codes, all, seen:llama, unseen:bloom, group:indic, joined by commas."""
