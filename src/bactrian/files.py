@@ -71,8 +71,9 @@ def locked(folder: Path, part: str = "") -> Iterator[None]:
         except BlockingIOError:
             lock.seek(0)
             owner = lock.read().strip()
+            who = f"process {owner}" if owner else "another process"
             raise RunError(
-                f"{folder / part} is in use by {f'process {owner}' if owner else 'another process'}",
+                f"{folder / part} is in use by {who}",
                 f"wait until it ends{f', or stop it: kill {owner}' if owner else ''}",
             ) from None
         lock.truncate(0)

@@ -251,5 +251,6 @@ def test_the_stage_before_has_to_be_there(make_project: MakeProject, scripted: A
 
 def test_two_at_once_are_refused(make_project: MakeProject, scripted: Any) -> None:
     asking = stage(make_project(3), scripted())
-    with locked(asking.ledger.parent), pytest.raises(RunError, match="in use by process"):
+    mine = locked(asking.ledger.parent, asking.ledger.name)
+    with mine, pytest.raises(RunError, match="in use by process"):
         ask(asking)
