@@ -67,7 +67,9 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 def at_module_level(tree: ast.Module) -> Iterator[str]:
     """Yield what runs at import time, TYPE_CHECKING blocks left out."""
-    body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    body: list[ast.stmt] = [
+        node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     yield from imports(ast.Module(body=body, type_ignores=[]))
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import bactrian
-from bactrian.cli import doctor
 
 Run = Callable[..., Any]
 
@@ -38,8 +38,11 @@ def test_doctor_says_which_verbs_will_work(run: Run, folder: Path) -> None:
 
 
 def test_doctor_names_what_is_lacking(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = doctor.find_spec
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "gradio" else real(name))
+
+    def lacking(name: str) -> object:
+        return None if name == "gradio" else find_spec(name)
+
+    monkeypatch.setattr("bactrian.cli.doctor.find_spec", lacking)
     told = json.loads(run("doctor", "--json").out)
     assert told["verbs"]["chat"] == ["chat"]
     assert told["verbs"]["train"] == []

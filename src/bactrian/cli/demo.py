@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,14 +48,15 @@ def demo(
 
 def _walk(workspace: Any) -> None:
     started = time.monotonic()
+    base = _base(workspace)
     steps: list[tuple[str, Callable[[Any], str]]] = [
         ("sources", _sources),
         ("translate", _translate),
         ("respond", _respond),
         ("check", _check),
         ("dataset", _build),
-        ("train", _train),
-        ("evaluate", _evaluate),
+        ("train", partial(_train, base=base)),
+        ("evaluate", partial(_evaluate, base=base)),
         ("report", _report),
     ]
     for number, (name, step) in enumerate(steps, start=1):
@@ -117,21 +119,32 @@ def _build(workspace: Any) -> str:
     return f"train+validation {counts}  {shown(built.path)}"
 
 
-def _train(workspace: Any) -> str:
+def _base(workspace: Any) -> Callable[[], Any]:
+    """Return what loads the base when it is first needed: once for all that needs it."""
+
+    def load_once() -> Any:
+        from bactrian.models.base import load
+
+        return load(workspace.recipe.train.base, network=workspace.recipe.network)
+
+    return cache(load_once)
+
+
+def _train(workspace: Any, base: Callable[[], Any]) -> str:
     from bactrian.train.run import train
 
     parts = []
     for name in workspace.adapters():
-        done = train(workspace, name)
+        done = train(workspace, name, base)
         losses = " ".join(f"{code} {loss:.2f}" for code, loss in done.facts.losses.items())
         parts.append(f"{name} (loss {losses}) {shown(done.folder)}")
     return ", ".join(parts)
 
 
-def _evaluate(workspace: Any) -> str:
+def _evaluate(workspace: Any, base: Callable[[], Any]) -> str:
     from bactrian.evaluate.run import evaluate
 
-    done = evaluate(workspace, list(workspace.adapters()))
+    done = evaluate(workspace, list(workspace.adapters()), base)
     clear = [one for one in done.results.differences if one.better]
     return (
         f"{len(done.results.scores)} numbers, {len(clear)} of "

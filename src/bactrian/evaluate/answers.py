@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -28,7 +29,7 @@ def _answers(workspace: Workspace, scorers: Scorers) -> Iterator[dict[str, Any]]
     settings = GenerationSettings(temperature=0, beams=1, max_tokens=recipe.eval.sample_tokens)
     style = prompts.get(recipe.train.prompt, scorers.base.tokenizer)
     rows = [
-        row.example
+        replace(row.example, language=language.code)
         for language in workspace.languages
         for row in islice(
             table.read(workspace.split(language.code, "validation")), recipe.eval.samples

@@ -5,6 +5,9 @@ Knows texts and models, not what a task means by them.
 
 from __future__ import annotations
 
+import hashlib
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,16 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from bactrian import table
-from bactrian.errors import DataError
+from bactrian.errors import AdapterError, DataError
 from bactrian.evaluate.store import Scored, Store
 from bactrian.evaluate.tasks import Item, Rules
 from bactrian.events import emit
-from bactrian.models.adapters import attach, facts_of
+from bactrian.models.adapters import BASE, WEIGHTS, attach
 from bactrian.models.base import Base
 from bactrian.models.head import Split, split
-from bactrian.models.scoring import Request, batches, encode, fit, score
+from bactrian.models.scoring import Request, batches, encode, encode_apart, fit, score
 
-BASE = "base"
 VERSION = 1
 """Raised when the engine would give other numbers than before."""
 
@@ -46,6 +48,11 @@ class Scorers:
         self.model.set_adapter(name)
         return nullcontext()
 
+    def detach(self) -> None:
+        """Take the adapters off the base, which is then as it was."""
+        if len(self.keys) > 1:
+            self.model.unload()
+
 
 @dataclass(frozen=True, slots=True)
 class Questions:
@@ -54,7 +61,7 @@ class Questions:
     task: str
     language: str
     key: str
-    """Hash of every text and of how it is encoded."""
+    """Hash of every text and of its token ids."""
     places: tuple[tuple[str, int], ...]
     """(item, option) of each request."""
     requests: tuple[Request, ...]
@@ -70,7 +77,7 @@ def scorers(base: Base, adapters: Mapping[str, Path]) -> Scorers:
     keys = {BASE: table.hash_of(VERSION, base.location.fingerprint, "", base.dtype)}
     for name, folder in adapters.items():
         keys[name] = table.hash_of(
-            VERSION, base.location.fingerprint, _adapter_hash(folder), base.dtype
+            VERSION, base.location.fingerprint, adapter_hash(folder), base.dtype
         )
     return Scorers(base, model, split(model), keys)
 
@@ -78,28 +85,37 @@ def scorers(base: Base, adapters: Mapping[str, Path]) -> Scorers:
 def questions(
     base: Base, task: str, language: str, items: Sequence[Item], rules: Rules
 ) -> Questions:
-    """Encode the items; raises DataError for an option that is empty or longer than the model."""
-    longest = int(getattr(base.model.config, "max_position_embeddings", 0) or 1 << 30)
+    """Encode the items.
+
+    Raises DataError for an option that is empty or longer than the model, and for an id that is
+    there twice.
+    """
+    where = f"{task} {language}"
+    twice = [name for name, count in Counter(item.id for item in items).items() if count > 1]
+    if twice:
+        raise DataError(f"{where}: the id {twice[0]} is there twice", "give every item its own")
+    config = base.model.config.get_text_config()
+    longest = int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
     places, requests, dropped, spanning = [], [], [], 0
     keep_first = base.tokenizer.bos_token_id is not None and bool(
         base.tokenizer.encode("a")[:1] == [base.tokenizer.bos_token_id]
     )
     for item in items:
         for option, text in enumerate(item.options):
-            request, spanned = _encode(base.tokenizer, item.context, text, rules.join)
-            spanning += spanned
-            if not request.continuation:
-                raise DataError(f"{task} {language} {item.id}: an option is empty", "mend the data")
+            if not text.strip():
+                raise DataError(f"{where} {item.id}: an option is empty", "mend the data")
             try:
+                request, spanned = _encode(base.tokenizer, item.context, text, rules.join)
                 cut = fit(request, longest, keep_first)
             except ValueError as error:
-                raise DataError(f"{task} {language} {item.id}: {error}", "leave it out") from None
+                raise DataError(f"{where} {item.id}: {error}", "leave it out") from None
+            spanning += spanned
             places.append((item.id, option))
             requests.append(cut.request)
             dropped.append(cut.dropped)
-    key = table.hash_of(
-        VERSION, task, language, rules.join, [[i.id, i.context, i.options] for i in items]
-    )
+    texts = [[item.id, item.context, item.options] for item in items]
+    ids = [[request.context, request.continuation] for request in requests]
+    key = table.hash_of(VERSION, task, language, rules.join, texts, ids)
     return Questions(task, language, key, tuple(places), tuple(requests), tuple(dropped), spanning)
 
 
@@ -116,15 +132,20 @@ def answer(scorers: Scorers, asked: Questions, store: Store, budget: int) -> Non
         with scorers.using(name):
             for batch in plan:
                 if any(asked.places[index] not in present for index in batch):
-                    store.put(key, asked.key, _scored(scorers.parts, asked, batch))
+                    store.put(key, asked.key, list(_scored(scorers.parts, asked, batch, name)))
                 done += len(batch)
                 emit("progress", task=f"eval {asked.task} {asked.language}", done=done, total=total)
 
 
-def _scored(parts: Split, asked: Questions, batch: Sequence[int]) -> Iterator[Scored]:
+def _scored(parts: Split, asked: Questions, batch: Sequence[int], name: str) -> Iterator[Scored]:
     found = score(parts, [asked.requests[index] for index in batch])
     for index, log_likelihood in zip(batch, found, strict=True):
         item, option = asked.places[index]
+        if not math.isfinite(log_likelihood):
+            raise AdapterError(
+                f"{name}: what it gives for {asked.task} {asked.language} {item} is no number",
+                "its weights are damaged, or its training diverged: train it again",
+            )
         tokens = len(asked.requests[index].continuation)
         yield Scored(item, option, log_likelihood, tokens, asked.dropped[index])
 
@@ -132,14 +153,21 @@ def _scored(parts: Split, asked: Questions, batch: Sequence[int]) -> Iterator[Sc
 def _encode(tokenizer: Any, context: str, option: str, join: str) -> tuple[Request, bool]:
     if join == "together":
         return encode(tokenizer, context, option)
-    before = tokenizer.encode(context, add_special_tokens=True)
-    after = tokenizer.encode(option, add_special_tokens=False)
-    return Request(tuple(before), tuple(after)), False
+    return encode_apart(tokenizer, context, option), False
 
 
-def _adapter_hash(folder: Path) -> str:
-    facts = facts_of(folder)
-    if facts is not None:
-        return facts.made_from
-    weights = (folder / "adapter_model.safetensors").read_bytes()
-    return table.hash_of(weights.hex())
+def adapter_hash(folder: Path) -> str:
+    """Return the hash of an adapter's weights and configuration (rank, alpha, what it is put on).
+
+    Raises AdapterError where one of them is lacking.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for name in ("adapter_config.json", WEIGHTS):
+        try:
+            with (folder / name).open("rb") as file:
+                hashlib.file_digest(file, lambda: digest)
+        except FileNotFoundError:
+            raise AdapterError(
+                f"{folder} has no {name}", "fetch or train the adapter again"
+            ) from None
+    return digest.hexdigest()

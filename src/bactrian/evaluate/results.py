@@ -85,6 +85,9 @@ def write(results: Results, folder: Path, environment: Mapping[str, Any]) -> Pat
         "notes": results.notes,
         "environment": environment,
     }
+    for stale in (folder / "lm_eval").glob("*.json"):
+        if stale.stem not in results.models:
+            stale.unlink()
     for model in results.models:
         mine = [score for score in results.scores if score.model == model]
         text = json.dumps(_lm_eval(mine, results.base, model), indent=2, ensure_ascii=False)
@@ -175,17 +178,22 @@ def _lm_eval(scores: Sequence[Score], base: str, model: str) -> dict[str, Any]:
     """Return lm-evaluation-harness's shape: results by task, with standard errors."""
     results: dict[str, dict[str, Any]] = {}
     samples: dict[str, dict[str, int]] = {}
+    better: dict[str, dict[str, bool]] = {}
     for score in scores:
         name = f"{score.task}_{score.language}".replace("-", "_")
         cell = results.setdefault(name, {"alias": name})
         cell[f"{score.metric},none"] = score.value
         cell[f"{score.metric}_stderr,none"] = _standard_error(score)
         samples[name] = {"original": score.n, "effective": score.n}
+        better.setdefault(name, {})[score.metric] = score.higher_is_better
+    adapter = "" if model == BASE else f",peft={model}"
     return {
         "results": results,
         "n-samples": samples,
-        "higher_is_better": {name: {} for name in results},
-        "config": {"model": "bactrian", "model_args": f"pretrained={base},adapter={model}"},
+        "n-shot": dict.fromkeys(results, 0),
+        "versions": {},
+        "higher_is_better": better,
+        "config": {"model": "bactrian", "model_args": f"pretrained={base}{adapter}"},
         "bactrian": {"signatures": sorted({score.signature for score in scores})},
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +12,22 @@ from bactrian.errors import AdapterError, DataError
 from bactrian.evaluate import results as writing
 from bactrian.evaluate.answers import write_answers
 from bactrian.evaluate.compare import Draws
-from bactrian.evaluate.engine import BASE, Questions, Scorers, answer, questions, scorers
+from bactrian.evaluate.engine import (
+    Questions,
+    Scorers,
+    adapter_hash,
+    answer,
+    questions,
+    scorers,
+)
 from bactrian.evaluate.results import Measured, Results, differences_of, scores_of
 from bactrian.evaluate.store import Store, open_store
 from bactrian.evaluate.tasks import Item, Task
 from bactrian.events import emit
-from bactrian.files import locked
+from bactrian.files import locked, write_text
 from bactrian.languages import Language
 from bactrian.models.adapters import facts_of
-from bactrian.models.base import load, locate
+from bactrian.models.base import Base, load, locate, tokenizer_of
 from bactrian.runs import environment
 from bactrian.workspace import Workspace
 
@@ -46,16 +54,24 @@ class Asked:
 
 def forecast(workspace: Workspace) -> tuple[Asked, ...]:
     """Return the items of every task and language; loads no weights."""
+    recipe = workspace.recipe
+    chat = recipe.train.prompt == "chat"  # its template is the tokenizer's
+    tokenizer = tokenizer_of(locate(recipe.train.base, network=recipe.network)) if chat else None
     return tuple(
         Asked(task.name, language.code, len(items), sum(len(item.options) for item in items))
-        for task in tasks(workspace)
+        for task in tasks(workspace, tokenizer)
         for language in task.languages()
         for items in [list(task.items(language))]
     )
 
 
-def evaluate(workspace: Workspace, names: Sequence[str]) -> Evaluated:
-    """Measure the base and the adapters ``names``; what is scored already is not scored again."""
+def evaluate(
+    workspace: Workspace, names: Sequence[str], base: Callable[[], Base] | None = None
+) -> Evaluated:
+    """Measure the base and the adapters ``names``; what is scored already is not scored again.
+
+    ``base`` gives the loaded base where several verbs share one; it is as it was afterwards.
+    """
     adapters = {name: workspace.adapter(name) for name in names}
     path = workspace.results / "results.json"
     made_from = _made_from(workspace, adapters)
@@ -66,9 +82,18 @@ def evaluate(workspace: Workspace, names: Sequence[str]) -> Evaluated:
         locked(workspace.results),
         open_store(workspace.results / "scores.sqlite") as store,
     ):
-        results = _measure(workspace, adapters, store)
+        # until all is written, what lies there belongs to no one recipe
+        stamp.unlink(missing_ok=True)
+        recipe = workspace.recipe
+        forecast(workspace)  # bad data is found before the weights are loaded
+        loaded = base() if base else load(recipe.train.base, network=recipe.network)
+        ready = scorers(loaded, adapters)
+        try:
+            results = _measure(workspace, ready, store)
+        finally:
+            ready.detach()
         writing.write(results, workspace.results, environment())
-        stamp.write_text(made_from)
+        write_text(stamp, made_from)
     emit("made", path=str(path), scores=len(results.scores))
     return Evaluated(path, results, fresh=True)
 
@@ -80,12 +105,8 @@ def tasks(workspace: Workspace, tokenizer: object = None) -> list[Task]:
     ]
 
 
-def _measure(workspace: Workspace, adapters: dict[str, Path], store: Store) -> Results:
-    recipe = workspace.recipe
-    # bad data is found before the weights are loaded
-    forecast(workspace) if recipe.train.prompt != "chat" else ()
-    base = load(recipe.train.base, network=recipe.network)
-    ready = scorers(base, adapters)
+def _measure(workspace: Workspace, ready: Scorers, store: Store) -> Results:
+    recipe, base = workspace.recipe, ready.base
     draws = Draws(recipe.eval.draws, recipe.seed)
     measured, notes = [], []
     for task in tasks(workspace, base.tokenizer):
@@ -101,9 +122,8 @@ def _measure(workspace: Workspace, adapters: dict[str, Path], store: Store) -> R
         write_answers(workspace, ready)
     scores = tuple(score for one in measured for score in scores_of(one, draws))
     emit("note", text=f"intervals from {draws}")
-    return Results(
-        base.id, (BASE, *adapters), scores, differences_of(measured, draws), tuple(notes)
-    )
+    differences = differences_of(measured, draws)
+    return Results(base.id, tuple(ready.keys), scores, differences, tuple(notes))
 
 
 def _signature(
@@ -145,7 +165,7 @@ def _made_from(workspace: Workspace, adapters: dict[str, Path]) -> str:
                 f"there is no adapter {name} in {folder.parent}", "run bactrian train first"
             )
         facts = facts_of(folder)
-        known.append([name, facts.made_from if facts else ""])
+        known.append([name, adapter_hash(folder)])
         if facts and facts.prompt != recipe.train.prompt:
             raise AdapterError(
                 f"{folder} was trained with the prompt style {facts.prompt}, "
@@ -162,8 +182,7 @@ def _made_from(workspace: Workspace, adapters: dict[str, Path]) -> str:
         folder = workspace.given(folder_name)
         if not folder.is_dir():
             raise DataError(f"{folder} does not exist", "mend [eval.data] in the recipe")
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        data.append([[str(path), path.stat().st_size, path.stat().st_mtime] for path in files])
+        data.append(_content(folder))
     return table.hash_of(
         "results",
         1,
@@ -175,3 +194,12 @@ def _made_from(workspace: Workspace, adapters: dict[str, Path]) -> str:
         data,
         where.fingerprint,
     )
+
+
+def _content(folder: Path) -> list[list[str]]:
+    """Return name and hash of every file: the same data is the same wherever and whenever put."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [
+        [str(path.relative_to(folder)), hashlib.blake2b(path.read_bytes()).hexdigest()]
+        for path in files
+    ]

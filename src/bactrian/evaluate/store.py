@@ -78,6 +78,10 @@ def open_store(path: Path) -> Iterator[Store]:
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.executescript(SCHEMA)
         yield Store(connection, path)
+    except sqlite3.OperationalError as error:
+        raise RunError(
+            f"{path} could not be used: {error}", "see to the disk and run the same command again"
+        ) from error
     except sqlite3.DatabaseError as error:
         raise RunError(
             f"{path} is no score file: {error}", "move it away and run the command again"

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import orjson
 
@@ -26,13 +27,22 @@ FORMAT = 1
 WEIGHTS = "adapter_model.safetensors"
 PICKLE = "adapter_model.bin"
 EMPTY_PICKLE = 1024
+"""Bytes; a file of torch.save from before 2020 that is smaller holds no tensor."""
 BASE = "base"
 """What the model without any adapter is called."""
-PEFT_ASKS = (
-    "`is_gradient_checkpointing` is deprecated and will be removed in v6. "
-    "Use `is_activation_checkpointing` instead."
+IDLE_WARNINGS: tuple[tuple[type[Warning], str], ...] = (
+    (
+        FutureWarning,  # PEFT asks transformers for a property by its old name
+        r"`is_gradient_checkpointing` is deprecated and will be removed in v6\. "
+        r"Use `is_activation_checkpointing` instead\.$",
+    ),
+    (
+        UserWarning,  # for an adapter called lo or or: it is loaded as any other
+        r"Adapter name '\w+' should not be contained in the prefix 'lora_'\. "
+        r"This may lead to reinitialization of the adapter weights during loading\.$",
+    ),
 )
-"""What transformers says when PEFT asks for a property by its old name."""
+"""Kinds and messages that tell of nothing a user can change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +157,18 @@ def check_name(name: str) -> None:
     """Raise ConfigError for a name that cannot be an adapter's, to PEFT or to us."""
     if name == BASE:
         raise ConfigError(f"an adapter cannot be called {BASE}", "the model without one is")
-    # PEFT takes a part of lora_ for its own prefix, and torch no dots in names
-    if not re.fullmatch(r"[\w-]+", name) or name in "lora_":
+    if not re.fullmatch(r"[\w-]+", name):  # a folder's name, and a module's, which has no dots
         raise ConfigError(
-            f"{name} cannot be the name of an adapter",
-            "use letters, digits, - and _, and no part of lora_",
+            f"{name!r} cannot be the name of an adapter", "use letters, digits, - and _"
         )
 
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Keep one warning from the user that tells of nothing the user can change."""
+    """Keep PEFT's idle warnings from the user, and no others."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", f"{re.escape(PEFT_ASKS)}$", FutureWarning)
+        for kind, message in IDLE_WARNINGS:
+            warnings.filterwarnings("ignore", message, kind)
         yield
 
 
@@ -246,7 +255,7 @@ def _weights(folder: Path) -> Path:
         return path
     if not pickle.is_file():
         raise AdapterError(f"{folder} has no {WEIGHTS}", "fetch or train the adapter again")
-    if pickle.stat().st_size < EMPTY_PICKLE:
+    if _holds_nothing(pickle):
         raise AdapterError(
             f"{pickle} is empty ({pickle.stat().st_size} bytes hold no LoRA tensors)",
             "it was saved with a patched state_dict, as alpaca-lora's script does: train it again",
@@ -255,6 +264,14 @@ def _weights(folder: Path) -> Path:
         f"{pickle} is a pickle, which can run code when it is opened",
         "convert it where you trust it: PeftModel.from_pretrained(…).save_pretrained(…)",
     )
+
+
+def _holds_nothing(pickle: Path) -> bool:
+    """Whether a file of torch.save has no tensor in it; told by its table of contents alone."""
+    if not is_zipfile(pickle):
+        return pickle.stat().st_size < EMPTY_PICKLE
+    with ZipFile(pickle) as archive:
+        return not any("/data/" in name for name in archive.namelist())
 
 
 def _check_tensors(folder: Path, tensors: Mapping[str, Any]) -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from bactrian.files import full_disk
 
-SIGNS = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed writing")
+SIGNS = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "PytorchStreamWriter failed writing",
+    "iostream error",
+    "unexpected pos",
+)
 """What safetensors (not an OSError there) and torch.save say when they cannot write."""
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import struct
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 from bactrian.errors import ConfigError
@@ -51,11 +54,12 @@ def _write(file: Path, folder: Path) -> None:
     where = {"gguf_file": file.name, "local_files_only": True}
     try:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, **where)
-        read = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **where)
-    except (ValueError, NotImplementedError) as error:
+        with redirect_stderr(StringIO()):  # a bar that transformers has no switch for
+            read = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **where)
+    except (ValueError, NotImplementedError, LookupError, struct.error) as error:
         raise ConfigError(
             f"{file} cannot be read by transformers: {error}",
-            "use the model's own folder in transformers' format",
+            "see whether the file is whole, or use the model's own folder in transformers' format",
         ) from None
     config = read.config
     del config.quantization_config  # the weights are plain from here on

@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -18,11 +18,20 @@ from bactrian.events import emit
 from bactrian.files import locked
 from bactrian.languages import Language
 from bactrian.models import prompts
-from bactrian.models.adapters import AdapterFacts, Verified, facts_of, save, verify
-from bactrian.models.base import Base, Location, load, locate, quiet
+from bactrian.models.adapters import (
+    AdapterFacts,
+    Verified,
+    check_name,
+    facts_of,
+    save,
+    verify,
+)
+from bactrian.models.base import Base, Location, load, locate, tokenizer_of
+from bactrian.models.disk import writing
 from bactrian.recipe import Recipe
 from bactrian.schema import Example
 from bactrian.train.card import card
+from bactrian.train.lora import with_lora
 from bactrian.train.plan import Plan, Shape, plan
 from bactrian.train.prepare import Prepared, prepare
 from bactrian.workspace import Workspace
@@ -53,10 +62,11 @@ class Forecast:
     padding: float
 
 
-def train(workspace: Workspace, name: str, base: Base | None = None) -> Trained:
+def train(workspace: Workspace, name: str, base: Callable[[], Base] | None = None) -> Trained:
     """Train the adapter ``name`` of the recipe, or recognise that it is there already.
 
-    ``base`` may be given where it is loaded already and may be changed (PEFT's layers go in).
+    ``base`` gives the loaded base where several verbs share one; it is called only if there is
+    something to train, and the model is as it was afterwards.
     """
     recipe, languages = workspace.recipe, languages_of(workspace, name)
     where = locate(recipe.train.base, network=recipe.network)
@@ -65,22 +75,18 @@ def train(workspace: Workspace, name: str, base: Base | None = None) -> Trained:
     if folder.is_dir() and (facts := facts_of(folder)) and facts.made_from == made_from:
         return Trained(name, folder, facts, verify(folder), fresh=False)
     with locked(folder.parent):
-        base = base or load(recipe.train.base, network=recipe.network)
-        facts, verified = _train(workspace, name, languages, base, made_from)
+        loaded = base() if base else load(recipe.train.base, network=recipe.network)
+        facts, verified = _train(workspace, name, languages, loaded, made_from)
     emit("made", path=str(folder), tensors=verified.tensors)
     return Trained(name, folder, facts, verified, fresh=True)
 
 
 def forecast(workspace: Workspace, name: str) -> Forecast:
     """Return steps, tokens and rows of a training; loads the tokenizer, not the weights."""
-    from transformers import AutoTokenizer
-
     recipe = workspace.recipe
     where = locate(recipe.train.base, network=recipe.network)
-    quiet()
-    tokenizer = AutoTokenizer.from_pretrained(where.folder)
     languages = languages_of(workspace, name)
-    prepared = _prepared(workspace, languages, tokenizer)
+    prepared = _prepared(workspace, languages, tokenizer_of(where))
     planned = plan(prepared.lengths, _shape(recipe))
     return Forecast(
         name,
@@ -98,6 +104,7 @@ def languages_of(workspace: Workspace, name: str) -> tuple[Language, ...]:
     told = workspace.adapters()
     if name not in told:
         raise ConfigError(f"the recipe has no adapter {name}", did_you_mean(name, told))
+    check_name(name)
     return told[name]
 
 
@@ -121,6 +128,18 @@ def made_from_of(workspace: Workspace, name: str, where: Location) -> str:
     return table.hash_of("adapter", 1, told, recipe.seed, recipe.limit, data, where.fingerprint)
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One training: what is trained on what, in which order, and where it keeps checkpoints."""
+
+    name: str
+    recipe: Recipe
+    base: Base
+    prepared: Prepared
+    plan: Plan
+    scratch: Path
+
+
 def _train(
     workspace: Workspace,
     name: str,
@@ -128,6 +147,8 @@ def _train(
     base: Base,
     made_from: str,
 ) -> tuple[AdapterFacts, Verified]:
+    from transformers import set_seed
+
     recipe, folder = workspace.recipe, workspace.adapter(name)
     prepared = _prepared(workspace, languages, base.tokenizer)
     planned = plan(prepared.lengths, _shape(recipe))
@@ -138,119 +159,71 @@ def _train(
             emit("decision", text=f"{name}: an unfinished training of another recipe is dropped")
             shutil.rmtree(stale)
     started = time.monotonic()
-    model, history = _run(recipe, base, prepared, planned, scratch, name)
-    facts = AdapterFacts(
-        name=name,
-        languages=tuple(language.code for language in languages),
-        prompt=recipe.train.prompt,
-        base=base.id,
-        base_revision=base.location.revision,
-        base_fingerprint=base.location.fingerprint,
-        made_from=made_from,
-        steps=planned.steps,
-        tokens=planned.useful_tokens,
-        seconds=round(time.monotonic() - started, 1),
-        losses=_last_losses(history, prepared.names),
-    )
-    style = prompts.get(recipe.train.prompt, base.tokenizer)
-    beside = {
-        "README.md": card(facts, recipe, languages, style),
-        "training.json": json.dumps(history, indent=1) + "\n",
-    }
-    verified = save(model, folder, base, facts, beside)
-    model.unload()  # the base is as it was, for the next adapter
+    set_seed(recipe.seed)  # the first values of lora_A follow from it
+    with with_lora(base.model, recipe.train.lora) as model:
+        history = _run(_Job(name, recipe, base, prepared, planned, scratch), model)
+        facts = AdapterFacts(
+            name=name,
+            languages=tuple(language.code for language in languages),
+            prompt=recipe.train.prompt,
+            base=base.id,
+            base_revision=base.location.revision,
+            base_fingerprint=base.location.fingerprint,
+            made_from=made_from,
+            steps=planned.steps,
+            tokens=planned.useful_tokens,
+            seconds=round(time.monotonic() - started, 1),
+            losses=_last_losses(history, prepared.names),
+        )
+        style = prompts.get(recipe.train.prompt, base.tokenizer)
+        beside = {
+            "README.md": card(facts, recipe, languages, style),
+            "training.json": json.dumps(history, indent=1, sort_keys=True) + "\n",
+        }
+        verified = save(model, folder, base, facts, beside)
     shutil.rmtree(scratch.parent, ignore_errors=True)
     return facts, verified
 
 
-def _run(
-    recipe: Recipe, base: Base, prepared: Prepared, planned: Plan, scratch: Path, name: str
-) -> tuple[Any, list[dict[str, float]]]:
+def _run(job: _Job, model: Any) -> list[dict[str, float]]:
     """Run the Trainer, from the last whole checkpoint where there is one."""
-    from transformers import PrinterCallback, ProgressCallback, set_seed
+    from transformers import PrinterCallback, ProgressCallback
 
     from bactrian.models.head import split
-    from bactrian.train.trainer import ResponseTrainer, Watch, last_whole_checkpoint
+    from bactrian.train.trainer import WHOLE, ResponseTrainer, Watch, last_whole_checkpoint
 
-    set_seed(recipe.seed)
-    model = _with_lora(base, recipe)
     trainer = ResponseTrainer(
         model=model,
-        args=_arguments(recipe, planned, scratch, base),
+        args=_arguments(job),
         parts=split(model),
-        prepared=prepared,
-        plan=planned,
-        callbacks=[Watch(f"train {name}")],
+        prepared=job.prepared,
+        plan=job.plan,
     )
+    trainer.add_callback(Watch(f"train {job.name}", trainer.tally))
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    checkpoint = last_whole_checkpoint(scratch)
+    checkpoint = last_whole_checkpoint(job.scratch)
     if checkpoint is not None:
-        emit("decision", text=f"{name}: going on from {checkpoint.name}")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    history = [entry for entry in trainer.state.log_history if "loss" in entry]
-    if not all(math.isfinite(entry["loss"]) for entry in history):
-        raise ConfigError(
-            f"{name}: the loss is not a number any more",
-            "lower train.learning_rate, or train in float32",
-        )
-    return model, history
+        emit("decision", text=f"{job.name}: going on from {checkpoint.name}")
+        trainer.tally.read(checkpoint / WHOLE)
+    with writing(job.scratch):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return [entry for entry in trainer.state.log_history if "loss" in entry]
 
 
-def _with_lora(base: Base, recipe: Recipe) -> Any:
-    from peft import LoraConfig, get_peft_model
-
-    lora = recipe.train.lora
-    targets = list(lora.targets) or attention_projections(base.model)
-    try:
-        return get_peft_model(
-            base.model,
-            LoraConfig(
-                task_type="CAUSAL_LM",
-                r=lora.rank,
-                lora_alpha=lora.alpha,
-                lora_dropout=lora.dropout,
-                target_modules=targets,
-            ),
-        )
-    except ValueError as error:
-        raise ConfigError(f"train.lora.targets {targets}: {error}", "see docs/train.md") from None
-
-
-def attention_projections(model: Any) -> list[str]:
-    """Return the names of the attention's linear layers, as the original chose them.
-
-    LLaMA-like q_proj, k_proj, v_proj, o_proj; BLOOM query_key_value (Bactrian-X, scripts/).
-    """
-    import torch
-
-    known = ("q_proj", "k_proj", "v_proj", "o_proj", "query_key_value", "c_attn", "qkv_proj")
-    linear = {
-        path.rpartition(".")[2]
-        for path, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear)
-    }
-    found = [name for name in known if name in linear]
-    if not found:
-        raise ConfigError(
-            f"{type(model).__name__}: no attention projections of a known name",
-            f"name train.lora.targets; linear layers are {', '.join(sorted(linear))}",
-        )
-    return found
-
-
-def _arguments(recipe: Recipe, planned: Plan, scratch: Path, base: Base) -> Any:
+def _arguments(job: _Job) -> Any:
     from transformers import TrainingArguments
 
-    train = recipe.train
+    train = job.recipe.train
     return TrainingArguments(
-        output_dir=str(scratch),
-        use_cpu=base.device == "cpu",
+        output_dir=str(job.scratch),
+        use_cpu=job.base.device == "cpu",
         num_train_epochs=1,  # the plan holds all epochs
         per_device_train_batch_size=1,
-        gradient_accumulation_steps=planned.accumulate,
+        gradient_accumulation_steps=job.plan.accumulate,
         learning_rate=train.learning_rate,
-        warmup_steps=math.ceil(train.warmup * planned.steps),
+        # the first step of a warm-up has rate zero: a single step would learn nothing
+        warmup_steps=min(math.ceil(train.warmup * job.plan.steps), job.plan.steps - 1),
         lr_scheduler_type="linear",
         weight_decay=0.0,
         logging_steps=train.log_steps,
@@ -258,7 +231,7 @@ def _arguments(recipe: Recipe, planned: Plan, scratch: Path, base: Base) -> Any:
         save_strategy="steps",
         save_steps=train.save_steps,
         save_total_limit=2,
-        seed=recipe.seed,
+        seed=job.recipe.seed,
         report_to=[],
         disable_tqdm=True,
         remove_unused_columns=False,
@@ -269,7 +242,16 @@ def _arguments(recipe: Recipe, planned: Plan, scratch: Path, base: Base) -> Any:
 def _prepared(workspace: Workspace, languages: tuple[Language, ...], tokenizer: Any) -> Prepared:
     train = workspace.recipe.train
     style = prompts.get(train.prompt, tokenizer)
-    return prepare(_examples(workspace, languages), tokenizer, style, train.max_tokens)
+    prepared = prepare(_examples(workspace, languages), tokenizer, style, train.max_tokens)
+    for code in (language.code for language in languages):
+        if code not in prepared.names:
+            long, empty = prepared.too_long.get(code, 0), prepared.empty.get(code, 0)
+            raise DataError(
+                f"no row in {code} is left to train on ({long} longer than {train.max_tokens} "
+                f"tokens, {empty} without a response)",
+                "raise train.max_tokens, or leave the language out of the adapter",
+            )
+    return prepared
 
 
 def _examples(workspace: Workspace, languages: tuple[Language, ...]) -> Iterator[Example]:
@@ -294,6 +276,8 @@ def _tell(name: str, prepared: Prepared, planned: Plan) -> None:
     )
     for language, count in prepared.too_long.items():
         emit("warning", text=f"{name}: {count} rows in {language} are too long and left out")
+    for language, count in prepared.empty.items():
+        emit("warning", text=f"{name}: {count} rows in {language} have no response, left out")
 
 
 def _last_losses(history: list[dict[str, float]], names: tuple[str, ...]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from bactrian.errors import MissingExtra
-from bactrian.evaluate.report.content import Curve, Point, Report
+from bactrian.evaluate.report.content import MACRO, Curve, Point, Report
 from bactrian.evaluate.report.svg import INK, LINE, MUTED, PAPER, SERIES, inline, standalone
 from bactrian.evaluate.report.words import metric_of, outcome, task_name
 from bactrian.schema import Difference
@@ -177,7 +177,9 @@ def _rows(report: Report, group: Sequence[Difference]) -> list[_Row]:
     for model, against in dict.fromkeys((one.model, one.against) for one in group):
         rows.append(_Row(f"{_short(model)} − {_short(against)}"))
         rows += [
-            _Row(_short(report.label(one.language).name), one)
+            _Row(
+                "average" if one.language == MACRO else _short(report.label(one.language).name), one
+            )
             for one in group
             if (one.model, one.against) == (model, against)
         ]

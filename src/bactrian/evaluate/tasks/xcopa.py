@@ -106,18 +106,35 @@ class Xcopa:
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                record = json.loads(line)
+                record = json.loads(line.decode("utf-8"))
+            except UnicodeDecodeError:
+                raise DataError(f"{path}, line {number}: not UTF-8", "mend the line") from None
             except json.JSONDecodeError as error:
                 raise DataError(f"{path}, line {number}: {error.msg}", "mend the line") from None
-            if lacking := [key for key in KEYS if key not in record]:
+            if wrong := _wrong(record):
                 raise DataError(
-                    f"{path}, line {number}: {lacking[0]} is lacking",
-                    f"an XCOPA record has {', '.join(KEYS)}",
+                    f"{path}, line {number}: {wrong}", f"an XCOPA record has {', '.join(KEYS)}"
                 )
             yield record
+
+
+def _wrong(record: Any) -> str:
+    """Return what is wrong with a record, or nothing."""
+    if not isinstance(record, dict):
+        return "this is no record"
+    if lacking := [key for key in KEYS if key not in record]:
+        return f"{lacking[0]} is lacking"
+    for key in KEYS[:3]:
+        if not isinstance(record[key], str) or not record[key].strip():
+            return f"{key} is no text"
+    if record["question"] not in ("cause", "effect"):
+        return f"question is {record['question']!r}, neither cause nor effect"
+    if record["label"] not in (0, 1):
+        return f"label is {record['label']!r}, neither 0 nor 1"
+    return ""
 
 
 def _decapitalised(text: str, language: str) -> str:
