@@ -71,7 +71,7 @@ def trainer_for(job: _Job, model: Any) -> ResponseTrainer:
 
 @pytest.fixture
 def job(loaded: base.Base, prepared: Prepared, tmp_path: Path) -> _Job:
-    return _Job("toy", recipe(), loaded, prepared, planned([range(4)], 1), tmp_path / "scratch")
+    return _Job("toy", recipe(), loaded, prepared, planned([range(4)], 1), tmp_path, None)
 
 
 @pytest.fixture

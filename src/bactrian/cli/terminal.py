@@ -134,9 +134,9 @@ def progress_line(facts: dict[str, Any], done: int, seconds: float) -> str:
 def metric_line(facts: dict[str, Any]) -> str:
     """Return step and losses."""
     losses = [
-        f"{name.removeprefix('loss_')} {value:.3f}"
+        f"{name.removeprefix('loss_').replace('_', ' ')} {value:.3f}"
         for name, value in facts.items()
-        if name.startswith("loss")
+        if name.startswith(("loss", "validation"))
     ]
     return f"step {facts['step']}  {'  '.join(losses)}"
 

@@ -125,12 +125,15 @@ def _curves(workspace: Workspace, name: str) -> Iterator[Curve]:
         return
     history = json.loads(path.read_text(encoding="utf-8"))
     for code in facts.languages:
-        points = [
-            Point(int(entry["step"]), entry[f"loss_{code}"])
-            for entry in history
-            if f"loss_{code}" in entry
-        ]
-        yield Curve(name, code, tuple(points))
+        training, validation = (
+            tuple(
+                Point(int(entry["step"]), entry[f"{kind}_{code}"])
+                for entry in history
+                if f"{kind}_{code}" in entry
+            )
+            for kind in ("loss", "validation")
+        )
+        yield Curve(name, code, training, validation)
 
 
 def _samples(path: Path) -> Iterator[Sample]:

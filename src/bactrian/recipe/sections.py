@@ -100,6 +100,10 @@ class Train(Section):
     """A checkpoint to go on from is written every so many steps."""
     log_steps: Count = 5
     """Training loss is reported every so many steps."""
+    eval_steps: Count = 100
+    """Loss on held-out rows, by language, is measured every so many steps."""
+    eval_rows: Annotated[int, Field(ge=0)] = 64
+    """Held-out rows a language for that; 0 measures none."""
 
 
 class Eval(Section):

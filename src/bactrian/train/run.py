@@ -36,6 +36,9 @@ from bactrian.train.plan import Plan, Shape, plan
 from bactrian.train.prepare import Prepared, prepare
 from bactrian.workspace import Workspace
 
+UNSEEN = {"adapters", "log_steps", "save_steps", "eval_steps", "eval_rows"}
+"""Settings that leave the adapter as it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -114,7 +117,7 @@ def made_from_of(workspace: Workspace, name: str, where: Location) -> str:
     Raises DataError where a language has no training rows.
     """
     recipe = workspace.recipe
-    told = recipe.train.model_dump(mode="json", exclude={"adapters", "log_steps", "save_steps"})
+    told = recipe.train.model_dump(mode="json", exclude=UNSEEN)
     data = []
     for language in languages_of(workspace, name):
         path = workspace.split(language.code, "train")
@@ -138,6 +141,8 @@ class _Job:
     prepared: Prepared
     plan: Plan
     scratch: Path
+    held_out: Prepared | None
+    """Rows whose loss is measured on the way; None where there are none."""
 
 
 def _train(
@@ -161,7 +166,8 @@ def _train(
     started = time.monotonic()
     set_seed(recipe.seed)  # the first values of lora_A follow from it
     with with_lora(base.model, recipe.train.lora) as model:
-        history = _run(_Job(name, recipe, base, prepared, planned, scratch), model)
+        held_out = _held_out(workspace, languages, base.tokenizer)
+        history = _run(_Job(name, recipe, base, prepared, planned, scratch, held_out), model)
         facts = AdapterFacts(
             name=name,
             languages=tuple(language.code for language in languages),
@@ -191,6 +197,7 @@ def _run(job: _Job, model: Any) -> list[dict[str, float]]:
 
     from bactrian.models.head import split
     from bactrian.train.trainer import WHOLE, ResponseTrainer, Watch, last_whole_checkpoint
+    from bactrian.train.validate import Validation
 
     trainer = ResponseTrainer(
         model=model,
@@ -200,6 +207,9 @@ def _run(job: _Job, model: Any) -> list[dict[str, float]]:
         plan=job.plan,
     )
     trainer.add_callback(Watch(f"train {job.name}", trainer.tally))
+    if job.held_out is not None:
+        every, budget = job.recipe.train.eval_steps, job.recipe.train.micro_batch_tokens
+        trainer.add_callback(Validation(trainer.parts, job.held_out, every, budget))
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     checkpoint = last_whole_checkpoint(job.scratch)
@@ -208,7 +218,7 @@ def _run(job: _Job, model: Any) -> list[dict[str, float]]:
         trainer.tally.read(checkpoint / WHOLE)
     with writing(job.scratch):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    return [entry for entry in trainer.state.log_history if "loss" in entry]
+    return [entry for entry in trainer.state.log_history if "train_runtime" not in entry]
 
 
 def _arguments(job: _Job) -> Any:
@@ -242,7 +252,8 @@ def _arguments(job: _Job) -> Any:
 def _prepared(workspace: Workspace, languages: tuple[Language, ...], tokenizer: Any) -> Prepared:
     train = workspace.recipe.train
     style = prompts.get(train.prompt, tokenizer)
-    prepared = prepare(_examples(workspace, languages), tokenizer, style, train.max_tokens)
+    rows = _examples(workspace, languages, "train", workspace.recipe.limit)
+    prepared = prepare(rows, tokenizer, style, train.max_tokens)
     for code in (language.code for language in languages):
         if code not in prepared.names:
             long, empty = prepared.too_long.get(code, 0), prepared.empty.get(code, 0)
@@ -254,10 +265,26 @@ def _prepared(workspace: Workspace, languages: tuple[Language, ...], tokenizer: 
     return prepared
 
 
-def _examples(workspace: Workspace, languages: tuple[Language, ...]) -> Iterator[Example]:
+def _held_out(
+    workspace: Workspace, languages: tuple[Language, ...], tokenizer: Any
+) -> Prepared | None:
+    train = workspace.recipe.train
+    rows = list(_examples(workspace, languages, "validation", train.eval_rows))
+    style = prompts.get(train.prompt, tokenizer)
+    try:
+        return prepare(rows, tokenizer, style, train.max_tokens) if rows else None
+    except DataError:
+        return None  # all of them are longer than what is trained on
+
+
+def _examples(
+    workspace: Workspace, languages: tuple[Language, ...], split: str, limit: int
+) -> Iterator[Example]:
     for language in languages:
-        rows = table.read(workspace.split(language.code, "train"))
-        for row in islice(rows, workspace.recipe.limit or None):
+        path = workspace.split(language.code, split)
+        if split == "validation" and (limit == 0 or not path.is_file()):
+            continue
+        for row in islice(table.read(path), limit or None):
             yield replace(row.example, language=language.code)
 
 
