@@ -62,6 +62,14 @@ def test_version(run: Run) -> None:
     assert run("--version").out.strip() == f"bactrian {bactrian.__version__}"
 
 
+def test_chat_foretells_what_it_would_open(run: Run, tiny_base: Path, tmp_path: Path) -> None:
+    said = run("chat", "--base", tiny_base, "--dry-run")
+    assert f"would open {tiny_base}" in said.out
+    told = json.loads(run("chat", "--base", tiny_base, "--dry-run", "--json").out)
+    assert told["adapters"] == {}
+    assert run("chat", "--base", tmp_path / "none", "--dry-run").code == 2
+
+
 VERBS = ("demo", "translate", "respond", "check", "build", "train", "eval", "report", "chat")
 
 

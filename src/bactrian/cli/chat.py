@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bactrian.cli.options import need_extra
+from bactrian.cli.options import DryRun, Json, need_extra
 
 if TYPE_CHECKING:
     from bactrian.ui.chat import ModelSpeaker
@@ -27,6 +27,8 @@ def chat(
         str, typer.Option("--token", help="Secret that other machines have to give.")
     ] = "",
     network: Annotated[bool, typer.Option("--network", help="Let the Hub be asked.")] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Open a page on this machine: instruction and input in, a streamed answer out."""
     need_extra("torch", "chat", "chat")
@@ -35,8 +37,31 @@ def chat(
     from bactrian.ui.offline import check_host, serve
 
     check_host(host, token or None)  # before minutes are spent on loading
+    if dry_run:
+        _foretell(base, adapter or [], network, as_json)
+        return
     speaker = _speaker(base, adapter or [], prompt, network)
     serve(application(speaker), host, port, token=token or None)
+
+
+def _foretell(base_id: str, folders: list[Path], network: bool, as_json: bool) -> None:
+    """Say what would be opened: the base is found and the adapters verified, nothing is loaded."""
+    from dataclasses import asdict
+
+    from bactrian.models.adapters import verify
+    from bactrian.models.base import locate
+
+    where = locate(base_id, network=network)
+    found = {str(folder): asdict(verify(folder)) for folder in folders}
+    if as_json:
+        import orjson
+
+        told = {"base": base_id, "folder": str(where.folder), "adapters": found}
+        print(orjson.dumps(told).decode())
+        return
+    print(f"would open {base_id} from {where.folder}")
+    for name, facts in found.items():
+        print(f"with {name}: {facts['tensors']} tensors, {facts['parameters']} parameters")
 
 
 def _speaker(base_id: str, folders: list[Path], prompt: str, network: bool) -> ModelSpeaker:

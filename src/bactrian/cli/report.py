@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from bactrian.cli.options import DryRun, Folder, Json, Languages, Set, need_extra, shown, verb
+from bactrian.cli.options import (
+    DryRun,
+    Folder,
+    Json,
+    Languages,
+    Limit,
+    Set,
+    need_extra,
+    shown,
+    verb,
+)
 
 
 def report(
     folder: Folder,
     languages: Languages = "",
+    limit: Limit = 0,
     dry_run: DryRun = False,
     as_json: Json = False,
     overrides: Set = None,
 ) -> None:
-    """Write report.html and report.md from what lies in the folder; computes nothing anew."""
+    """Write report.html and report.md from what lies in the folder; computes nothing anew.
+
+    --limit shows that many sample answers a language.
+    """
     need_extra("matplotlib", "the report", "report")
     from bactrian.evaluate.gather import gather
     from bactrian.evaluate.report import write
@@ -21,6 +35,7 @@ def report(
         "report",
         folder,
         languages=languages,
+        limit=limit,
         dry_run=dry_run,
         as_json=as_json,
         overrides=overrides,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from bactrian import table
 from bactrian.errors import DataError
@@ -53,7 +53,7 @@ def gather(workspace: Workspace) -> Report:
         curves=tuple(curve for name in names for curve in _curves(workspace, name)),
         scores=results.scores,
         differences=results.differences,
-        samples=tuple(_samples(workspace.results / "answers.json")),
+        samples=tuple(_samples(workspace)),
         commands=_commands(workspace, names),
         places=_places(workspace, names),
         notes=results.notes,
@@ -136,11 +136,15 @@ def _curves(workspace: Workspace, name: str) -> Iterator[Curve]:
         yield Curve(name, code, training, validation)
 
 
-def _samples(path: Path) -> Iterator[Sample]:
-    if path.is_file():
-        for told in json.loads(path.read_text(encoding="utf-8")):
-            answers = tuple(Answer(**answer) for answer in told.pop("answers"))
-            yield Sample(**told, answers=answers)
+def _samples(workspace: Workspace) -> Iterator[Sample]:
+    path, limit = workspace.results / "answers.json", workspace.recipe.limit
+    shown = Counter[str]()
+    for told in json.loads(path.read_text(encoding="utf-8")) if path.is_file() else ():
+        shown[told["language"]] += 1
+        if limit and shown[told["language"]] > limit:
+            continue
+        answers = tuple(Answer(**answer) for answer in told.pop("answers"))
+        yield Sample(**told, answers=answers)
 
 
 def _commands(workspace: Workspace, names: list[str]) -> tuple[Command, ...]:
