@@ -10,8 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from bactrian.errors import ConfigError
-
 Folder = Annotated[
     Path, typer.Argument(help="Folder with a recipe.toml, or a recipe.", show_default=False)
 ]
@@ -101,12 +99,3 @@ def need_extra(package: str, verb_name: str, extra: str) -> None:
             f"{verb_name} needs {package}, which is not installed",
             f"pip install 'bactrian[{extra}]'",
         )
-
-
-def one_of(value: str, known: tuple[str, ...], option: str) -> str:
-    """Return the value, or refuse it with what is known."""
-    from bactrian.errors import did_you_mean
-
-    if value not in known:
-        raise ConfigError(f"{option} {value} is unknown", did_you_mean(value, known))
-    return value
