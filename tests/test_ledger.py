@@ -15,7 +15,9 @@ import pytest
 
 import bactrian.ledger as module
 from bactrian.errors import LedgerError
-from bactrian.ledger import Entry, Ledger, key_of, merge
+from bactrian.ledger import Charge, Entry, Ledger, Total, key_of
+from bactrian.ledger.merge import Merged, merge
+from bactrian.ledger.tables import reckon
 
 
 def entry(number: int, output: str = "ok") -> Entry:
@@ -77,15 +79,58 @@ def test_failures_are_kept_until_an_answer_comes(tmp_path: Path) -> None:
         assert ledger.failures() == {key_of({"n": 2}): "refused"}
 
 
-def test_ledgers_merge(tmp_path: Path) -> None:
+def test_ledgers_merge_and_merging_again_changes_nothing(tmp_path: Path) -> None:
     with Ledger(tmp_path / "a.sqlite") as a, Ledger(tmp_path / "b.sqlite") as b:
         a.put(entry(1, "a"))
         b.put(entry(1, "b"))
         b.put(entry(2, "b"))
-        a.flush()
-        b.flush()
-        assert merge(a, [b]) == 2
-        assert [found.output for found in a.entries()] == ["a", "b"]
+        b.charge(Charge(key_of({"n": 3}), "response", "scripted", "malformed", cost_usd=0.5))
+        b.put_failure(key_of({"n": 4}), "no answer", 3)
+    assert merge(a.path, [b.path]) == Merged(read=2, new=1, repeated=1)
+    for _ in range(2):
+        with Ledger(a.path, read_only=True) as merged:
+            assert [found.output for found in merged.entries()] == ["a", "b"]
+            assert [found.why for found in merged.charges()] == ["malformed", "repeated"]
+            assert merged.totals() == (Total("response", "scripted", 2, 2, 0, 0, 0, 0.5),)
+            assert merged.failures() == {key_of({"n": 4}): "no answer"}
+        assert merge(a.path, [b.path]) == Merged(read=2, new=0, repeated=0)
+    with pytest.raises(LedgerError, match="into itself"):
+        merge(a.path, [a.path])
+
+
+def test_totals_are_what_the_rows_sum_to(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    with Ledger(path) as ledger:
+        for number in range(100):
+            key = key_of({"n": number})
+            ledger.put(Entry(key, "response", "scripted", "ok", tokens_out=number, cost_usd=0.25))
+            if number % 10 == 0:
+                why = "length"
+                ledger.charge(Charge(key, "response", "scripted", why, cost_usd=1, time=number))
+        ledger.put(Entry(key_of({"n": 7}), "response", "scripted", "again", cost_usd=0.25))
+        ledger.flush()
+        kept = ledger.totals()
+    assert kept == (Total("response", "scripted", 100, 11, 0, 4950, 0, 35.25),)
+    with sqlite3.connect(path) as connection:
+        reckon(connection)
+    connection.close()
+    with Ledger(path, read_only=True) as ledger:
+        assert ledger.totals() == kept
+
+
+def test_a_ledger_of_version_1_is_read_and_grows_up(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    with Ledger(path) as ledger:
+        ledger.put(Entry(key_of({"n": 1}), "response", "scripted", "ok", cost_usd=0.5))
+    with sqlite3.connect(path) as connection:
+        for name in ("charges", "totals", "batches"):
+            connection.execute(f"DROP TABLE {name}")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    for read_only in (True, False, True):
+        with Ledger(path, read_only=read_only) as ledger:
+            assert ledger.totals() == (Total("response", "scripted", 1, 0, 0, 0, 0, 0.5),)
+            assert list(ledger.charges()) == []
 
 
 def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
@@ -111,7 +156,7 @@ def test_a_full_disk_is_said_and_loses_nothing_committed(tmp_path: Path) -> None
     with sqlite3.connect(path) as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.close()
-    original = module._connect
+    original = module.connect
 
     def small(path: Path, read_only: bool) -> sqlite3.Connection:
         connection = original(path, read_only)
@@ -120,7 +165,7 @@ def test_a_full_disk_is_said_and_loses_nothing_committed(tmp_path: Path) -> None
         return connection
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_connect", small)
+        patch.setattr(module, "connect", small)
         full = Ledger(path)
         for number in range(2, 300):
             full.put(entry(number, "x" * 1000))

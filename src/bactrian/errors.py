@@ -8,7 +8,8 @@ BactrianError            problem, hint, exit_code
 ├── ProviderError    6   the recording has no answer for …         retryable: bool
 ├── AdapterError     7   adapters/zh holds no LoRA tensors         it was saved empty …
 ├── RunError         8   runs/… is in use by process 4711          wait for it or stop it
-└── LedgerError      9   ledger/zh.sqlite could not be written     free some space …
+├── LedgerError      9   ledger/zh.sqlite could not be written     free some space …
+└── BudgetError     10   the budget of 20.00 USD is reached        --set budget.usd=40
 
 Anything else that reaches the user is a bug of ours and keeps its traceback.
 """
@@ -84,6 +85,12 @@ class LedgerError(BactrianError):
     """The ledger could not be read or written; what was committed before is safe."""
 
     exit_code = 9
+
+
+class BudgetError(BactrianError):
+    """Going on would cost more than was allowed; what was paid for is safe."""
+
+    exit_code = 10
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -48,6 +48,8 @@ class Example:
     provenance: Provenance = field(default_factory=Provenance)
     missing: str = ""
     """Why a translation or a response is lacking; empty where both are there."""
+    kept: str = ""
+    """Why the row stands in English in another language's file: ``programming``; else empty."""
 
     @property
     def task(self) -> Instruction:

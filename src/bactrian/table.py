@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROWS_A_GROUP = 4096
 PROVENANCE = tuple(field.name for field in fields(Provenance))
-TEXTS = ("instruction", "input", "output", "id", "language", *PROVENANCE, "missing")
+TEXTS = ("instruction", "input", "output", "id", "language", *PROVENANCE, "missing", "kept")
 FLAG = tuple(field.name for field in fields(Flag))
 NEEDED = ("id", "instruction", "output")
 """Columns without which a file made elsewhere is no dataset of instructions."""
@@ -177,6 +177,7 @@ def _plain(row: Row) -> dict[str, Any]:
         "language": example.language,
         **{name: getattr(example.provenance, name) for name in PROVENANCE},
         "missing": example.missing,
+        "kept": example.kept,
         "flags": [asdict(flag) for flag in row.flags],
     }
 
@@ -191,5 +192,6 @@ def _row(found: dict[str, Any]) -> Row:
         found["output"] or "",
         Provenance(**{name: found.get(name) or "" for name in PROVENANCE}),
         found.get("missing") or "",
+        found.get("kept") or "",
     )
     return Row(example, tuple(Flag(**flag) for flag in found.get("flags") or ()))

@@ -15,17 +15,34 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from bactrian.errors import ConfigError, did_you_mean
-from bactrian.recipe.sections import Build, Check, Eval, Lora, Provider, Recipe, Sources, Train
+from bactrian.recipe.sections import (
+    Budget,
+    Build,
+    Check,
+    Eval,
+    Lora,
+    Price,
+    Provider,
+    Recipe,
+    Respond,
+    Source,
+    Train,
+    Translate,
+)
 
 __all__ = [
+    "Budget",
     "Build",
     "Check",
     "Eval",
     "Lora",
+    "Price",
     "Provider",
     "Recipe",
-    "Sources",
+    "Respond",
+    "Source",
     "Train",
+    "Translate",
     "dumps",
     "load",
 ]
@@ -52,7 +69,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Recipe:
 
 def dumps(recipe: Recipe) -> str:
     """Return the recipe as TOML with every default filled in."""
-    return tomli_w.dumps(recipe.model_dump(mode="json"))
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
 
 
 def _override(told: dict[str, Any], override: str) -> None:
@@ -82,6 +99,11 @@ def _validated(told: dict[str, Any], path: Path) -> Recipe:
         if first["type"] == "extra_forbidden":
             hint = did_you_mean(place[-1], _keys_at(place[:-1]))
             raise ConfigError(f"{path}: unknown key {dotted}", hint) from None
+        if len(place) == 2 and place[0] == "sources":
+            raise ConfigError(
+                f"{path}: {dotted} belongs to no collection",
+                'a collection has a name: [sources.alpaca] files = ["alpaca.json"]',
+            ) from None
         said = first["msg"][:1].lower() + first["msg"][1:]
         raise ConfigError(
             f"{path}: {dotted} = {first['input']!r}: {said}", _help_at(place)
@@ -91,19 +113,23 @@ def _validated(told: dict[str, Any], path: Path) -> Recipe:
 def _section_of(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if get_origin(annotation) in (Union, UnionType):
+    if get_origin(annotation) in (Union, UnionType, dict):
         return next(filter(None, map(_section_of, get_args(annotation))), None)
     return None
 
 
 def _section_at(place: tuple[str, ...]) -> type[BaseModel]:
     section: type[BaseModel] = Recipe
+    named = False  # the next part is a name that the user gave: sources.alpaca
     for part in place:
+        if named:
+            named = False
+            continue
         field = section.model_fields.get(part)
         inner = _section_of(field.annotation) if field else None
-        if inner is None:
+        if field is None or inner is None:
             break
-        section = inner
+        section, named = inner, get_origin(field.annotation) is dict
     return section
 
 
@@ -117,5 +143,5 @@ def _help_at(place: tuple[str, ...]) -> str:
     for part in reversed(place):
         field = section.model_fields.get(part)
         if field is not None and field.description:
-            return field.description
+            return " ".join(field.description.split())
     return "see docs/recipe.md"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -26,14 +27,23 @@ def _section(section: type[BaseModel], name: str) -> Iterator[str]:
     yield "|---|---|---|"
     for key, field in section.model_fields.items():
         kind = field.annotation
+        place = f"{name}.{key}" if name else key
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            inner.append((f"{name}.{key}" if name else key, kind))
+            inner.append((place, kind))
+            continue
+        of = get_args(kind)[1] if get_origin(kind) is dict else None
+        if isinstance(of, type) and issubclass(of, BaseModel):
+            inner.append((f"{place}.<name>", of))
             continue
         default = field.get_default(call_default_factory=True)
-        yield f"| `{key}` | `{_toml(default)}` | {field.description} |"
+        yield f"| `{key}` | `{_toml(default)}` | {_line(field.description)} |"
     yield ""
     for place, kind in inner:
         yield from _section(kind, place)
+
+
+def _line(description: str | None) -> str:
+    return " ".join((description or "").split()).replace("|", "\\|")
 
 
 def _toml(value: object) -> str:
@@ -43,4 +53,6 @@ def _toml(value: object) -> str:
         return f'"{value}"'
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
+    if value is None or value == {}:
+        return " "
     return str(value)

@@ -5,7 +5,7 @@ A field's own sentence is the help text, the documentation and the comment in th
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,15 +19,39 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class Sources(Section):
-    """Where the English instructions come from."""
+class Source(Section):
+    """One collection of instructions; its name in the recipe begins the ids: alpaca-17."""
 
     files: tuple[str, ...] = ()
-    """JSON or JSONL files in Alpaca's shape, relative to the recipe's folder."""
-    name: str = "alpaca"
-    """Name of the collection; rows without an id become <name>-<row number>."""
+    """Files or folders, relative to the recipe's folder: JSON, JSONL, CSV, TSV or Parquet, each
+    plain, .gz or .zst."""
+    hub: str = ""
+    """Dataset id on the Hub, such as MBZUAI/Bactrian-X, in place of files; needs network = true."""
+    subset: str = ""
+    """Subset (configuration) of the Hub's dataset, or the one file of a folder, by its name without
+    endings; where it is a language's code, that is the language of the rows."""
+    split: str = "train"
+    """Split of the Hub's dataset."""
+    revision: str = ""
+    """Commit, branch or tag of the Hub's dataset; none named is what it was when first read."""
+    shape: str = "auto"
+    """Shape of the rows by registered name, see docs/sources.md; auto looks at the first rows."""
+    language: str = ""
+    """Language of the rows, a code; auto identifies each row; none named means the subset's, else
+    English. What is not English is not translated but joins its language with its own outputs."""
     licence: str = ""
-    """Licence that the source passes on to what is made from it, such as CC-BY-NC-4.0."""
+    """Licence that the collection passes on to what is made from it, such as CC-BY-NC-4.0."""
+
+
+class Price(Section):
+    """What a provider bills, in USD per million; what is not named comes from the price list."""
+
+    input: Annotated[float, Field(ge=0)] | None = None
+    """Prompt tokens."""
+    output: Annotated[float, Field(ge=0)] | None = None
+    """Completion tokens."""
+    characters: Annotated[float, Field(ge=0)] | None = None
+    """Code points sent to a translator."""
 
 
 class Provider(Section):
@@ -39,8 +63,62 @@ class Provider(Section):
     """The provider's engine or model."""
     recording: str = ""
     """For recorded: folder of ledgers, one a language, relative to the recipe's folder."""
+    endpoints: tuple[str, ...] = ()
+    """Base URLs such as http://localhost:8000/v1, used side by side; none: the provider's own."""
+    keys: tuple[str, ...] = ()
+    """Environment variables, or keyring:service/user, that hold the keys; never the keys."""
     concurrency: Count = 64
     """Requests in flight at once."""
+    rpm: Annotated[int, Field(ge=0)] = 0
+    """Requests a minute, for each key and endpoint; 0 learns it from the provider's headers."""
+    tpm: Annotated[int, Field(ge=0)] = 0
+    """Tokens a minute (characters, for a translator), for each key and endpoint; 0 learns it."""
+    timeout: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds until an unanswered request counts as lost."""
+    retries: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    """Times that a request is asked again, by reason, where they differ: limit, server, network,
+    malformed, empty, length, language, refusal."""
+    price: Price = Price()
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Further settings of the provider, see docs/providers.md."""
+
+
+class Translate(Provider):
+    """Who translates, and what is not translated blindly."""
+
+    protect: bool = True
+    """Code, links, formulas, placeholders, numbers and the like come back as they were."""
+    programming: Literal["english", "drop", "protect"] = "english"
+    """Programming tasks stay in English, are rejected, or are translated around their code."""
+    programming_words: str = ""
+    """Word list that is laid over the built-in one, relative to the recipe's folder."""
+    destroyed: Literal["flag", "keep", "adapt"] = "flag"
+    """Tasks that translation destroys (rhyme, spelling, grammar, translation): translated and
+    flagged, kept in English, or translated but for their input."""
+
+
+class Respond(Provider):
+    """Who answers the instructions, and how it is asked."""
+
+    system: str = ""
+    """System prompt in every language that has none of its own; {language} is its English name."""
+    systems: dict[str, str] = Field(default_factory=dict)
+    """System prompt by language code."""
+    temperature: Annotated[float, Field(ge=0)] = 0.7
+    """Sampling temperature."""
+    max_tokens: Count = 1024
+    """Longest response, in the provider's tokens."""
+    batch: bool = False
+    """Through the provider's batch API: within a day, and at most of them for half the price."""
+
+
+class Budget(Section):
+    """The ceiling on money."""
+
+    usd: Annotated[float, Field(ge=0)] = 0.0
+    """Most that this dataset may cost, all runs and stages together; 0 means no ceiling."""
+    prices: str = ""
+    """Price list whose models go before the built-in ones, relative to the recipe's folder."""
 
 
 class Check(Section):
@@ -48,6 +126,8 @@ class Check(Section):
 
     names: tuple[str, ...] = ()
     """Checks to run; none named means all that are built in."""
+    defects: Literal["warn", "reject"] = "warn"
+    """Rows whose English side has a known defect (docs/sources.md) are marked, or rejected."""
     thresholds: dict[str, float | int] = Field(default_factory=dict)
     """Limits that differ from the built-in ones, see docs/data.md."""
 
@@ -138,10 +218,18 @@ class Recipe(Section):
     """First rows (of a language) or items (of a task) that a verb works on; 0 means all."""
     network: bool = False
     """Whether the Hub may be asked for models and data; providers follow their own section."""
-    sources: Sources = Sources()
-    translate: Provider = Provider()
-    respond: Provider = Provider()
+    sources: dict[str, Source] = Field(default_factory=dict)
+    """Collections by name, see [sources.<name>]."""
+    budget: Budget = Budget()
+    translate: Translate = Translate()
+    respond: Respond = Respond()
     check: Check = Check()
     build: Build = Build()
     train: Train = Train()
     eval: Eval = Eval()
+
+    @property
+    def licences(self) -> tuple[str, ...]:
+        """The licences of all collections, each once."""
+        named = (source.licence for source in self.sources.values() if source.licence)
+        return tuple(dict.fromkeys(named))
