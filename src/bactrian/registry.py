@@ -17,8 +17,28 @@ from typing import Any
 from bactrian.errors import ConfigError, did_you_mean
 
 BUILT_IN: dict[str, dict[str, str]] = {
-    "translators": {"recorded": "bactrian.providers.recorded:RecordedTranslator"},
-    "chats": {"recorded": "bactrian.providers.recorded:RecordedChat"},
+    "shapes": {
+        "alpaca": "bactrian.data.sources.shapes.flat:Alpaca",
+        "dolly": "bactrian.data.sources.shapes.flat:Dolly",
+        "guanaco": "bactrian.data.sources.shapes.marked:Guanaco",
+        "messages": "bactrian.data.sources.shapes.chats:Messages",
+        "openassistant-guanaco": "bactrian.data.sources.shapes.marked:OpenAssistantGuanaco",
+        "pairs": "bactrian.data.sources.shapes.flat:Pairs",
+        "self-instruct": "bactrian.data.sources.shapes.flat:SelfInstruct",
+        "sharegpt": "bactrian.data.sources.shapes.chats:ShareGPT",
+    },
+    "translators": {
+        "apertium": "bactrian.providers.apertium:Apertium",
+        "chat": "bactrian.providers.chat_translator:ChatTranslator",
+        "deepl": "bactrian.providers.deepl:DeepL",
+        "google": "bactrian.providers.google:Google",
+        "libretranslate": "bactrian.providers.libretranslate:LibreTranslate",
+        "recorded": "bactrian.providers.recorded:RecordedTranslator",
+    },
+    "chats": {
+        "openai": "bactrian.providers.chat:OpenAIChat",
+        "recorded": "bactrian.providers.recorded:RecordedChat",
+    },
     "tasks": {
         "held-out": "bactrian.evaluate.tasks.held_out:HeldOut",
         "xcopa": "bactrian.evaluate.tasks.xcopa:Xcopa",

@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         name = "small"
         languages = "zh,km"
         limit = 40
-        [sources]
+        [sources.alpaca]
         files = ["{DEMO / "alpaca.json"}"]
         licence = "CC-BY-NC-4.0"
         [translate]

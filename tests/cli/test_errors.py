@@ -35,10 +35,16 @@ def refused(outcome: Any, code: int, problem: str, hint: str) -> None:
         (["--languages", "jp"], 4, 'unknown language "jp"', 'Japanese is "ja"'),
         (["--set", "trian.base=x"], 2, "unknown key trian", "did you mean train?"),
         (["--set", "train.lora.ranl=1"], 2, "unknown key train.lora.ranl", "did you mean rank?"),
-        (["--set", "translate.using=goggle"], 2, "unknown translator goggle", "recorded"),
+        (["--set", "translate.using=goggle"], 2, "unknown translator goggle", "google"),
         (["--set", "translate.recording=/no/where"], 6, "/no/where does not exist", "recording ="),
-        (["--set", "sources.files=[]"], 2, "names no sources", "files ="),
-        (["--set", 'sources.files=["no.json"]'], 5, "no.json does not exist", "[sources]"),
+        (["--set", "sources.files=[]"], 2, "sources.files belongs to no collection", "[sources."),
+        (["--set", "sources.alpaca.files=[]"], 2, "alpaca", "name one of them"),
+        (
+            ["--set", 'sources.alpaca.files=["no.json"]'],
+            5,
+            "no.json does not exist",
+            "name the files",
+        ),
     ],
 )
 def test_wrong_options(
@@ -60,13 +66,13 @@ def test_a_folder_without_a_recipe(run: Run, tmp_path: Path) -> None:
 
 def test_a_source_that_is_not_json(run: Run, folder: Path) -> None:
     (folder / "cut.json").write_text('[\n{"instruction": "a"},\n{"instr', encoding="utf-8")
-    done = run("translate", folder, "--set", 'sources.files=["cut.json"]')
+    done = run("translate", folder, "--set", 'sources.alpaca.files=["cut.json"]')
     refused(done, 5, "cut.json, line 3", "mend the file")
 
 
 @pytest.mark.skipif(not BROKEN.is_file(), reason="needs ../shared/data: the real broken file")
 def test_the_real_broken_file_is_named_with_its_line(run: Run, folder: Path) -> None:
-    done = run("translate", folder, "--set", f'sources.files=["{BROKEN}"]')
+    done = run("translate", folder, "--set", f'sources.alpaca.files=["{BROKEN}"]')
     refused(done, 5, "line 14007", "mend the file")
     with gzip.open(BROKEN, "rt", encoding="utf-8") as file:
         assert file.read().splitlines()[14006].strip()  # there is something on that line
@@ -75,7 +81,6 @@ def test_the_real_broken_file_is_named_with_its_line(run: Run, folder: Path) -> 
 def test_stages_out_of_order(run: Run, folder: Path) -> None:
     refused(run("respond", folder), 5, "does not exist", "before")
     refused(run("check", folder), 5, "Chinese has no responses yet", "bactrian respond")
-    refused(run("build", folder), 5, "Chinese is not checked yet", "bactrian check")
     refused(run("train", folder, "--set", "train.base=/no"), 2, "base /no", "")
     refused(run("report", folder), 5, "results.json does not exist", "bactrian eval")
 

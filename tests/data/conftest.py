@@ -11,9 +11,7 @@ import pytest
 import tomli_w
 
 from bactrian.errors import ProviderError
-from bactrian.languages import Language
 from bactrian.providers import Answer, NoAnswer, Request
-from bactrian.schema import Instruction
 from bactrian.workspace import Workspace, open_workspace
 
 MakeProject = Callable[..., Workspace]
@@ -34,11 +32,16 @@ class Scripted:
         self.most = 10**9
         """Requests after which it gives up."""
 
-    def request(self, row: Instruction, language: Language) -> Request:
-        texts = [row.instruction, row.input]
+    whole = True
+
+    def request(self, *told: Any) -> Request:
+        """Take what a translator takes (texts, source, target), or a chat model (row, language)."""
         if self.kind == "translation":
-            return {"prompt": self.prompt, "target": language.code, "texts": texts}
-        message = {"role": "user", "content": "\n".join(filter(None, texts))}
+            texts, _, target = told
+            return {"prompt": self.prompt, "target": target.code, "texts": list(texts)}
+        row, language = told
+        content = "\n".join(filter(None, [row.instruction, row.input]))
+        message = {"role": "user", "content": content}
         return {"prompt": self.prompt, "target": language.code, "messages": [message]}
 
     async def send(self, requests: Sequence[Request]) -> Sequence[Answer | NoAnswer]:
@@ -83,7 +86,7 @@ def make_project(tmp_path: Path) -> MakeProject:
         told = {
             "name": "toy",
             "languages": "vi,km",
-            "sources": {"files": ["alpaca.json"], "licence": "CC-BY-NC-4.0"},
+            "sources": {"alpaca": {"files": ["alpaca.json"], "licence": "CC-BY-NC-4.0"}},
             "check": {"names": ["empty"]},
             "build": {"validation": 2},
             **recipe,

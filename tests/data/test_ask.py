@@ -15,6 +15,7 @@ import pytest
 from bactrian import languages, table
 from bactrian.data.ask import Asked, Asking, ask, need
 from bactrian.data.collect import collect
+from bactrian.data.providers import engage
 from bactrian.data.translate import translating
 from bactrian.errors import DataError, ProviderError, RunError
 from bactrian.files import locked
@@ -30,15 +31,16 @@ import orjson
 from bactrian import languages
 from bactrian.data.ask import ask
 from bactrian.data.collect import collect
+from bactrian.data.providers import engage
 from bactrian.data.translate import translating
 from bactrian.providers import Answer
 from bactrian.workspace import open_workspace
 
 class Slow:
     name, batch = "scripted:m", 1
-    def request(self, row, language):
-        texts = [row.instruction, row.input]
-        return {"prompt": "", "target": language.code, "texts": texts}
+    whole = True
+    def request(self, texts, source, target):
+        return {"prompt": "", "target": target.code, "texts": list(texts)}
     async def send(self, requests):
         print(requests[0]["texts"][0], flush=True)
         await asyncio.sleep(0.01)
@@ -48,13 +50,13 @@ class Slow:
 
 workspace = open_workspace(Path(sys.argv[1]))
 collect(workspace)
-ask(translating(workspace, languages.get("vi"), Slow()))
+ask(translating(workspace, languages.get("vi"), engage("translate", workspace, Slow())))
 """
 
 
 def stage(workspace: Workspace, provider: Any, code: str = "vi") -> Asking:
     collect(workspace)
-    return translating(workspace, languages.get(code), provider)
+    return translating(workspace, languages.get(code), engage("translate", workspace, provider))
 
 
 def sent(provider: Any) -> list[str]:
@@ -66,8 +68,7 @@ def test_every_row_is_answered_and_counted(make_project: MakeProject, scripted: 
     asking = stage(make_project(10), provider)
     done = ask(asking)
     assert (done.rows, done.answered, done.missing) == (10, 10, 0)
-    assert done.filled is not None
-    assert done.filled.answered == 10
+    assert [one.answered for one in done.filled] == [10]
     assert sent(provider) == [f"Instruction {number}" for number in range(10)]
     rows = [row.example for row in table.read(done.path)]
     assert [row.instruction for row in rows] == [f"[vi] Instruction {n}" for n in range(10)]
@@ -82,7 +83,7 @@ def test_finished_work_is_recognised_and_nobody_is_asked(
     first = ask(stage(workspace, scripted()))
     data, time = first.path.read_bytes(), first.path.stat().st_mtime_ns
     provider = scripted()
-    assert ask(stage(workspace, provider)) == Asked(first.path, 10, 10, 0, None)
+    assert ask(stage(workspace, provider)) == Asked(first.path, 10, 10, 0, ())
     assert provider.sent == []
     assert (first.path.read_bytes(), first.path.stat().st_mtime_ns) == (data, time)
 
@@ -192,7 +193,7 @@ def test_what_the_rows_follow_from_makes_the_table_again(
     if change == "limit":
         workspace = open_workspace(workspace.root, ("limit=5",))
     done = ask(stage(workspace, provider))
-    assert done.filled is not None
+    assert len(done.filled) == 1
     # another prompt is another request; another name alone is not
     assert len(provider.sent) == (10 if change == "prompt" else 0)
 
@@ -209,7 +210,7 @@ def test_a_limit_of_one_stage_alone_is_kept(make_project: MakeProject, scripted:
     collect(workspace)
     limited = open_workspace(workspace.root, ("limit=3",))
     provider = scripted()
-    assert ask(translating(limited, VIETNAMESE, provider)).rows == 3
+    assert ask(translating(limited, VIETNAMESE, engage("translate", limited, provider))).rows == 3
     assert len(provider.sent) == 3
 
 
@@ -219,8 +220,8 @@ def test_english_passes_through_and_nobody_is_asked(
     provider = scripted()
     asking = stage(make_project(5), provider, "en")
     done = ask(asking)
-    assert (done.rows, done.answered, done.missing, done.filled) == (5, 5, 0, None)
-    assert list(table.read(done.path)) == list(table.read(asking.rows_from))
+    assert (done.rows, done.answered, done.missing, done.filled) == (5, 5, 0, ())
+    assert list(table.read(done.path)) == list(table.read(asking.rows_from[0]))
     assert provider.sent == []
     assert not asking.ledger.exists()
     assert (need(asking).unique, need(asking).missing) == (0, 0)
@@ -243,7 +244,8 @@ def test_need_says_what_would_be_sent_and_sends_nothing(
 
 
 def test_the_stage_before_has_to_be_there(make_project: MakeProject, scripted: Any) -> None:
-    asking = translating(make_project(3), VIETNAMESE, scripted())
+    workspace = make_project(3)
+    asking = translating(workspace, VIETNAMESE, engage("translate", workspace, scripted()))
     for work in (ask, need):
         with pytest.raises(DataError, match=r"en\.parquet does not exist"):
             work(asking)

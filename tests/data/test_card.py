@@ -10,13 +10,13 @@ import pytest
 from bactrian import languages
 from bactrian.data.card import Counts, card
 from bactrian.languages import Language
-from bactrian.recipe import Build, Recipe, Sources
+from bactrian.recipe import Build, Recipe, Source
 
 yaml: Any = pytest.importorskip("yaml")
 NORWEGIAN = replace(languages.get("sv"), code="no", name="Norwegian", native="norsk")
 """YAML 1.1 takes a bare ``no`` for False; so it would ``on`` and ``y``."""
 THREE = (languages.get("vi"), NORWEGIAN, languages.get("zh"))
-RECIPE = Recipe(name="toy", sources=Sources(licence="CC-BY-NC-4.0"))
+RECIPE = Recipe(name="toy", sources={"alpaca": Source(licence="CC-BY-NC-4.0")})
 
 
 def counts(*told: Language, train: int = 5) -> tuple[Counts, ...]:

@@ -11,7 +11,8 @@ import pytest
 from bactrian import languages, table
 from bactrian.data.ask import ask, need
 from bactrian.data.collect import collect
-from bactrian.data.respond import responder, responding
+from bactrian.data.providers import engage
+from bactrian.data.respond import responding
 from bactrian.data.translate import translating
 from bactrian.errors import ConfigError, DataError
 from bactrian.ledger import Ledger, key_of
@@ -29,7 +30,7 @@ def translated(make_project: MakeProject, scripted: Any) -> Workspace:
     provider = scripted()
     provider.silent = {"Instruction 3"}
     for language in (VIETNAMESE, ENGLISH):
-        ask(translating(workspace, language, provider))
+        ask(translating(workspace, language, engage("translate", workspace, provider)))
     return workspace
 
 
@@ -39,7 +40,7 @@ def asked(provider: Any) -> list[str]:
 
 def test_a_response_is_put_beside_its_task(translated: Workspace, scripted: Any) -> None:
     provider = scripted("response")
-    done = ask(responding(translated, VIETNAMESE, provider))
+    done = ask(responding(translated, VIETNAMESE, engage("respond", translated, provider)))
     assert done.path == translated.stage("answered", "vi")
     assert (done.rows, done.answered, done.missing) == (10, 9, 1)
     before = [row.example for row in table.read(translated.stage("translated", "vi"))]
@@ -58,13 +59,16 @@ def test_a_row_without_translation_is_not_asked_for_and_keeps_its_reason(
     translated: Workspace, scripted: Any
 ) -> None:
     provider = scripted("response")
-    done = ask(responding(translated, VIETNAMESE, provider))
+    done = ask(responding(translated, VIETNAMESE, engage("respond", translated, provider)))
     assert len(provider.sent) == 9
     assert not any("Instruction 3" in text for text in asked(provider))
     row = [row.example for row in table.read(done.path)][3]
     assert row.missing == "no translation: refused by the script"
     assert (row.instruction, row.output) == ("", "")
-    assert need(responding(translated, VIETNAMESE, provider)).missing == 0
+    assert (
+        need(responding(translated, VIETNAMESE, engage("respond", translated, provider))).missing
+        == 0
+    )
 
 
 def test_a_task_without_an_answer_keeps_its_text_and_says_why(
@@ -72,20 +76,22 @@ def test_a_task_without_an_answer_keeps_its_text_and_says_why(
 ) -> None:
     provider = scripted("response")
     provider.silent = {"[vi] Instruction 4"}
-    done = ask(responding(translated, VIETNAMESE, provider))
+    done = ask(responding(translated, VIETNAMESE, engage("respond", translated, provider)))
     assert (done.rows, done.answered, done.missing) == (10, 8, 2)
     row = [row.example for row in table.read(done.path)][4]
     assert row.missing == "no response: refused by the script"
     assert (row.instruction, row.output) == ("[vi] Instruction 4", "")
     assert (row.provenance.responder, row.provenance.response_key) == ("scripted:m", "")
     again = scripted("response")
-    assert ask(responding(translated, VIETNAMESE, again)).missing == 1
+    assert (
+        ask(responding(translated, VIETNAMESE, engage("respond", translated, again))).missing == 1
+    )
     assert asked(again) == ["[vi] Instruction 4"]
 
 
 def test_english_keeps_the_answers_of_the_source(translated: Workspace, scripted: Any) -> None:
     provider = scripted("response")
-    done = ask(responding(translated, ENGLISH, provider))
+    done = ask(responding(translated, ENGLISH, engage("respond", translated, provider)))
     assert provider.sent == []
     assert (done.rows, done.missing) == (10, 0)
     rows = [row.example for row in table.read(done.path)]
@@ -94,7 +100,7 @@ def test_english_keeps_the_answers_of_the_source(translated: Workspace, scripted
 
 
 def test_the_ledger_holds_both_stages(translated: Workspace, scripted: Any) -> None:
-    ask(responding(translated, VIETNAMESE, scripted("response")))
+    ask(responding(translated, VIETNAMESE, engage("respond", translated, scripted("response"))))
     with Ledger(translated.ledger(VIETNAMESE), read_only=True) as ledger:
         kinds = [entry.kind for entry in ledger.entries()]
     assert (kinds.count("translation"), kinds.count("response")) == (9, 9)
@@ -103,9 +109,9 @@ def test_the_ledger_holds_both_stages(translated: Workspace, scripted: Any) -> N
 def test_translations_come_first(make_project: MakeProject, scripted: Any) -> None:
     workspace = make_project(3)
     with pytest.raises(DataError, match=r"translated/vi\.parquet does not exist"):
-        ask(responding(workspace, VIETNAMESE, scripted("response")))
+        ask(responding(workspace, VIETNAMESE, engage("respond", workspace, scripted("response"))))
 
 
 def test_a_chat_model_that_is_not_there_is_said(make_project: MakeProject) -> None:
     with pytest.raises(ConfigError, match="unknown chat gpt"):
-        responder(make_project(1, respond={"using": "gpt"}))
+        engage("respond", make_project(1, respond={"using": "gpt"}))

@@ -11,15 +11,17 @@ import pytest
 from bactrian import languages, registry, table
 from bactrian.data.ask import ask
 from bactrian.data.collect import collect
-from bactrian.data.translate import translating, translator
+from bactrian.data.providers import engage
+from bactrian.data.translate import translating
 from bactrian.errors import ConfigError, ProviderError
 from bactrian.ledger import key_of
+from bactrian.providers import Told
 from bactrian.providers.recorded import RecordedTranslator
 from bactrian.schema import Example, Instruction, Provenance
 from bactrian.workspace import Workspace, open_workspace
 
 MakeProject = Callable[..., Workspace]
-KHMER = languages.get("km")
+KHMER, ENGLISH = languages.get("km"), languages.get("en")
 DEMO = Path(__file__).parents[2] / "demo"
 
 
@@ -29,7 +31,7 @@ def test_a_translated_row_keeps_its_id_and_says_where_it_is_from(
     workspace = make_project(2)
     collect(workspace)
     provider = scripted()
-    done = ask(translating(workspace, KHMER, provider))
+    done = ask(translating(workspace, KHMER, engage("translate", workspace, provider)))
     assert done.path == workspace.stage("translated", "km")
     first, second = [row.example for row in table.read(done.path)]
     source = Instruction("alpaca-0", "en", "Instruction 0", "input 0")
@@ -43,7 +45,9 @@ def test_a_translated_row_keeps_its_id_and_says_where_it_is_from(
             source="alpaca",
             licence="CC-BY-NC-4.0",
             translator="scripted:m",
-            translation_key=key_of(provider.request(source, KHMER)),
+            translation_key=key_of(
+                provider.request((source.instruction, source.input), ENGLISH, KHMER)
+            ),
         ),
     )
     assert (second.instruction, second.input) == ("[km] Instruction 1", "")
@@ -56,7 +60,11 @@ def test_a_row_that_could_not_be_translated_holds_no_text(
     collect(workspace)
     provider = scripted()
     provider.silent = {"Instruction 0"}
-    first = next(table.read(ask(translating(workspace, KHMER, provider)).path)).example
+    first = next(
+        table.read(
+            ask(translating(workspace, KHMER, engage("translate", workspace, provider))).path
+        )
+    ).example
     provenance = Provenance("alpaca", "CC-BY-NC-4.0", translator="scripted:m")
     why = "no translation: refused by the script"
     assert first == Example("alpaca-0", "km", "", "", "", provenance, why)
@@ -66,32 +74,37 @@ def test_the_translator_is_the_one_the_recipe_names(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = {"using": "recorded", "model": "m", "recording": str(DEMO / "recorded")}
-    found = translator(make_project(1, translate=told))
+    found = engage("translate", make_project(1, translate=told)).provider
     assert isinstance(found, RecordedTranslator)
     assert found.name == "recorded:m"
 
     class Mine:
-        def __init__(self, model: str, folder: Path) -> None:
-            self.name = f"mine:{model}"
+        def __init__(self, told: Told) -> None:
+            self.name = f"mine:{told.section.model}"
 
     monkeypatch.setitem(registry.BUILT_IN["translators"], "mine", "a_module:Mine")
     monkeypatch.setattr(registry, "import_module", lambda _: type("module", (), {"Mine": Mine}))
-    assert translator(make_project(1, translate={"using": "mine"})).name == "mine:recorded"
+    assert (
+        engage("translate", make_project(1, translate={"using": "mine"})).provider.name
+        == "mine:recorded"
+    )
 
 
 def test_a_translator_that_is_not_there_is_said(make_project: MakeProject) -> None:
     with pytest.raises(ConfigError, match="unknown translator recorde"):
-        translator(make_project(1, translate={"using": "recorde"}))
+        engage("translate", make_project(1, translate={"using": "recorde"}))
     with pytest.raises(ProviderError, match=r"holds no <language>\.sqlite files"):
-        translator(make_project(1))  # no recording named
+        engage("translate", make_project(1))  # no recording named
 
 
 def test_the_demo_s_rows_are_translated_offline(make_project: MakeProject) -> None:
     told = {"model": "alpaca-translated", "recording": str(DEMO / "recorded")}
-    made = make_project(1, sources={"files": [str(DEMO / "alpaca.json")]}, translate=told)
+    made = make_project(
+        1, sources={"alpaca": {"files": [str(DEMO / "alpaca.json")]}}, translate=told
+    )
     workspace = open_workspace(made.root, ("limit=40",))
     collect(workspace)
-    done = ask(translating(workspace, KHMER, translator(workspace)))
+    done = ask(translating(workspace, KHMER, engage("translate", workspace)))
     assert done.rows == done.answered + done.missing == 40
     assert done.answered > 30
     khmer = [row.example for row in table.read(done.path) if not row.example.missing]

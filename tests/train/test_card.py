@@ -9,7 +9,7 @@ import pytest
 from bactrian import languages
 from bactrian.models import prompts
 from bactrian.models.adapters import AdapterFacts
-from bactrian.recipe import Recipe, Sources, Train
+from bactrian.recipe import Recipe, Source, Train
 from bactrian.train.card import card
 
 FACTS = AdapterFacts(
@@ -25,7 +25,8 @@ FACTS = AdapterFacts(
     seconds=1.0,
     losses={"zh": 2.345678, "km": 1.0},
 )
-RECIPE = Recipe(seed=7, sources=Sources(licence="CC-BY-NC-4.0"), train=Train(learning_rate=1e-3))
+SOURCES = {"alpaca": Source(licence="CC-BY-NC-4.0")}
+RECIPE = Recipe(seed=7, sources=SOURCES, train=Train(learning_rate=1e-3))
 LANGUAGES = languages.parse("zh,km")
 
 

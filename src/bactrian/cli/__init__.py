@@ -14,13 +14,17 @@ from bactrian.cli import (
     build,
     chat,
     check,
+    collect,
     demo,
     doctor,
     evaluate,
     languages,
+    ledger,
+    plan,
     report,
     respond,
     runs,
+    status,
     train,
     translate,
 )
@@ -37,6 +41,7 @@ app = typer.Typer(
 WORK = "The road, in order"
 LOOK = "Around it"
 app.command("demo", rich_help_panel=WORK)(demo.demo)
+app.command("collect", rich_help_panel=WORK)(collect.collect)
 app.command("translate", rich_help_panel=WORK)(translate.translate)
 app.command("respond", rich_help_panel=WORK)(respond.respond)
 app.command("check", rich_help_panel=WORK)(check.check)
@@ -45,6 +50,9 @@ app.command("train", rich_help_panel=WORK)(train.train)
 app.command("eval", rich_help_panel=WORK)(evaluate.evaluate)
 app.command("report", rich_help_panel=WORK)(report.report)
 app.command("chat", rich_help_panel=WORK)(chat.chat)
+app.command("plan", rich_help_panel=LOOK)(plan.plan)
+app.command("status", rich_help_panel=LOOK)(status.status)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=LOOK)
 app.command("languages", rich_help_panel=LOOK)(languages.languages)
 app.command("runs", rich_help_panel=LOOK)(runs.runs)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)

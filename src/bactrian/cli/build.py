@@ -1,10 +1,12 @@
-"""``bactrian build``: the dataset folder."""
+"""``bactrian build``: the dataset folder, from whatever of the road is not gone yet."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
-from bactrian.cli.options import DryRun, Folder, Json, Languages, Limit, Set, shown, verb
+from bactrian.cli.asking import ask_one, foretell
+from bactrian.cli.options import DryRun, Folder, Json, Languages, Limit, Set, Verb, shown, verb
 
 
 def build(
@@ -15,10 +17,7 @@ def build(
     as_json: Json = False,
     overrides: Set = None,
 ) -> None:
-    """Split the checked rows by id and write the folder that load_dataset and the Hub read."""
-    from bactrian.data.build import build as build_dataset
-    from bactrian.data.build import validation_ids
-
+    """Collect, translate, respond and check what is not done, then split by id and write."""
     with verb(
         "build",
         folder,
@@ -28,17 +27,55 @@ def build(
         as_json=as_json,
         overrides=overrides,
     ) as at:
-        workspace = at.workspace
         if dry_run:
-            ids = validation_ids(workspace, workspace.languages)
-            at.say(f"would hold out {len(ids)} ids in {shown(workspace.dataset)}")
-            at.result(validation=len(ids))
+            at.result(**_foretell(at))
             return
-        built = build_dataset(workspace, workspace.languages)
-        for count in built.counts:
-            at.say(
-                f"{count.language}  {count.train} train, {count.validation} validation, "
-                f"{count.rejected} rejected"
-            )
-        at.say(shown(built.path))
-        at.result(path=built.path, languages=[asdict(count) for count in built.counts])
+        asked = _rows(at) if at.workspace.recipe.sources else {}
+        at.result(**_split(at), asked=asked)
+
+
+def _foretell(at: Verb) -> dict[str, Any]:
+    from bactrian.data.collect import collect
+    from bactrian.data.providers import engage
+
+    if not at.workspace.recipe.sources:
+        return {}
+    collect(at.workspace)
+    translator, model = engage("translate", at.workspace), engage("respond", at.workspace)
+    return {
+        "translate": foretell(at, "translate", translator),
+        "respond": foretell(at, "respond", model),
+    }
+
+
+def _rows(at: Verb) -> dict[str, Any]:
+    """Bring every language to checked rows, one language after the other."""
+    from bactrian.data.check import check_rows
+    from bactrian.data.collect import collect
+    from bactrian.data.ask import Shard
+    from bactrian.data.providers import engage
+
+    collect(at.workspace)
+    translator, model = engage("translate", at.workspace), engage("respond", at.workspace)
+    model = model.sharing(translator)
+    told = {}
+    for language in at.workspace.languages:
+        told[language.code] = {
+            "translate": ask_one(at, "translate", language, translator, Shard()),
+            "respond": ask_one(at, "respond", language, model, Shard()),
+        }
+        check_rows(at.workspace, language)
+    return told
+
+
+def _split(at: Verb) -> dict[str, Any]:
+    from bactrian.data.build import build as build_dataset
+
+    built = build_dataset(at.workspace, at.workspace.languages)
+    for count in built.counts:
+        at.say(
+            f"{count.language}  {count.train} train, {count.validation} validation, "
+            f"{count.rejected} rejected"
+        )
+    at.say(shown(built.path))
+    return {"path": built.path, "languages": [asdict(count) for count in built.counts]}

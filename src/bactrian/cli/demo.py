@@ -78,18 +78,20 @@ def _sources(workspace: Any) -> str:
 
 def _translate(workspace: Any) -> str:
     from bactrian.data.ask import ask
-    from bactrian.data.translate import translating, translator
+    from bactrian.data.providers import engage
+    from bactrian.data.translate import translating
 
-    using = translator(workspace)
+    using = engage("translate", workspace)
     done = {lang.code: ask(translating(workspace, lang, using)) for lang in workspace.languages}
     return _asked(done, "translated") + shown(workspace.dataset / "ledger")
 
 
 def _respond(workspace: Any) -> str:
     from bactrian.data.ask import ask
-    from bactrian.data.respond import responder, responding
+    from bactrian.data.providers import engage
+    from bactrian.data.respond import responding
 
-    using = responder(workspace)
+    using = engage("respond", workspace)
     done = {lang.code: ask(responding(workspace, lang, using)) for lang in workspace.languages}
     return _asked(done, "answered") + shown(workspace.dataset / "ledger")
 
@@ -186,9 +188,10 @@ def _workspace(folder: Path, recipe: Path, overrides: tuple[str, ...]) -> Any:
 
     resolved = told.model_copy(
         update={
-            "sources": told.sources.model_copy(
-                update={"files": tuple(map(whole, told.sources.files))}
-            ),
+            "sources": {
+                name: source.model_copy(update={"files": tuple(map(whole, source.files))})
+                for name, source in told.sources.items()
+            },
             "translate": told.translate.model_copy(
                 update={"recording": whole(told.translate.recording)}
             ),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from bactrian.cli.asking import ShardOption, ask_all, foretell
 from bactrian.cli.options import DryRun, Folder, Json, Languages, Limit, Set, shown, verb
 
 
@@ -11,14 +10,14 @@ def translate(
     folder: Folder,
     languages: Languages = "",
     limit: Limit = 0,
+    shard: ShardOption = "",
     dry_run: DryRun = False,
     as_json: Json = False,
     overrides: Set = None,
 ) -> None:
     """Translate instructions and inputs; what the ledger has is not asked for again."""
-    from bactrian.data.ask import ask, need
     from bactrian.data.collect import collect
-    from bactrian.data.translate import translating, translator
+    from bactrian.data.providers import engage
 
     with verb(
         "translate",
@@ -29,23 +28,10 @@ def translate(
         as_json=as_json,
         overrides=overrides,
     ) as at:
-        workspace = at.workspace
-        using = translator(workspace)
-        sources = collect(workspace)
+        using = engage("translate", at.workspace)
+        sources = collect(at.workspace)
         at.say(f"{sources.rows} English instructions  {shown(sources.path)}")
-        told: dict[str, Any] = {}
-        for language in workspace.languages:
-            stage = translating(workspace, language, using)
-            if dry_run:
-                wanted = need(stage)
-                told[language.code] = {"send": wanted.missing, "characters": wanted.characters}
-                at.say(
-                    f"{language.code}  would send {wanted.missing} of {wanted.rows} instructions, "
-                    f"{wanted.characters} characters; {wanted.present} are in the ledger"
-                )
-                continue
-            done = ask(stage)
-            told[language.code] = {"rows": done.rows, "missing": done.missing}
-            lacking = f", {done.missing} missing" if done.missing else ""
-            at.say(f"{language.code}  {done.answered} translated{lacking}  {shown(done.path)}")
-        at.result(sources=sources.rows, using=using.name, languages=told)
+        done = (
+            foretell(at, "translate", using) if dry_run else ask_all(at, "translate", using, shard)
+        )
+        at.result(sources=sources.rows, **done)

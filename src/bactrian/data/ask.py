@@ -6,58 +6,107 @@ rows before it and the ledger. Translation and responses are both this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Self
 
 from bactrian import table
-from bactrian.errors import DataError
+from bactrian.errors import ConfigError, DataError
 from bactrian.events import emit
 from bactrian.files import locked
 from bactrian.languages import Language
-from bactrian.ledger import Entry, Ledger, key_of
-from bactrian.providers import Provider, Request
+from bactrian.ledger import Entry, Kind, Ledger, key_of
+from bactrian.providers import Request
 from bactrian.providers.fill import Filled, Need, fill, survey
-from bactrian.schema import Example, Instruction
+from bactrian.providers.terms import Sender, Terms
 
-PROBE = Instruction("probe", "en", "instruction", "input")
+
+class Paid:
+    """What a ledger says of a request: its answer, or why there is none."""
+
+    def __init__(self, ledger: Ledger | None) -> None:
+        self._ledger = ledger
+        self._reasons: dict[str, str] | None = None
+
+    def answer(self, request: Request) -> Entry | None:
+        """Return the answer that was paid for."""
+        return self._ledger.get(key_of(request)) if self._ledger is not None else None
+
+    def why_not(self, request: Request) -> str:
+        """Return why there is no answer, as the last attempt left it."""
+        if self._reasons is None:
+            self._reasons = self._ledger.failures() if self._ledger is not None else {}
+        return self._reasons.get(key_of(request), "not asked for")
+
+
+LEFT_OUT = "left out"
+"""How the reason of a row begins that the recipe does not want: nothing is missing there."""
+Way = Callable[[table.Row, Paid], Request | None]
+"""What to ask for a row; None where nothing has to be. A later way sees what an earlier one got."""
+Rows = Callable[[], Iterable[table.Row]]
+Settle = Callable[[table.Row, Paid], table.Row]
+"""Puts what was paid for into a row, or the reason why it is missing; asks nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The part of the requests that one machine of several asks for: by key, so it never shifts."""
+
+    number: int = 1
+    of: int = 1
+
+    @classmethod
+    def parse(cls, told: str) -> Self:
+        """Return the shard of ``2/4``, the whole of an empty text; raises ConfigError."""
+        number, slash, of = told.partition("/")
+        if not told:
+            return cls()
+        if not (slash and number.isdecimal() and of.isdecimal() and 0 < int(number) <= int(of)):
+            raise ConfigError(f"--shard {told} is no part of a whole", "write --shard 1/4 to 4/4")
+        return cls(int(number), int(of))
+
+    def takes(self, request: Request) -> bool:
+        """Whether a request is asked for here."""
+        return self.of == 1 or int(key_of(request)[:8], 16) % self.of == self.number - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
     """One stage in one language."""
 
-    kind: Literal["translation", "response"]
-    rows_from: Path
+    kind: Kind
+    rows_from: tuple[Path, ...]
+    """Tables read one after another; those after the first may be absent."""
     rows_to: Path
     ledger: Path
     language: Language
-    provider: Provider
-    concurrency: int
-    limit: int
-    """First rows to work on; 0 means all."""
-    settle: Callable[[Example, Entry], Example]
-    """Puts a paid answer into the row."""
-    lack: Callable[[Example, str], Example]
-    """Marks the row as missing, with the reason."""
-
-    @property
-    def made_from(self) -> str | None:
-        """Hash of what the table follows from; None while the stage before has not run."""
-        before = table.info(self.rows_from)
-        if before is None:
-            return None
-        # what is sent besides the row (a prompt, a temperature) is in the request for any row
-        asked = None if self.is_english else self.provider.request(PROBE, self.language)
-        return table.hash_of(self.kind, 1, before.content, self.provider.name, asked, self.limit)
+    provider: Sender
+    ways: tuple[Way, ...]
+    settle: Settle
+    follows: Any
+    """Plain JSON of everything but the rows that the table follows from."""
+    terms: Terms = field(default_factory=Terms)
+    limit: int = 0
+    """First rows of each table to work on; 0 means all."""
+    shard: Shard = Shard()
+    own: frozenset[str] = frozenset()
+    """Ids that the language has rows of its own for: these stand in place of the first table's."""
 
     @property
     def is_english(self) -> bool:
         """English rows pass through: nobody has to be asked."""
         return self.language.code == "en"
+
+    @property
+    def made_from(self) -> str | None:
+        """Hash of what the table follows from; None while the stage before has not run."""
+        before = [found.content for path in self.rows_from if (found := table.info(path))]
+        if not before or table.info(self.rows_from[0]) is None:
+            return None
+        return table.hash_of(self.kind, 2, before, self.provider.name, self.follows, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,77 +117,91 @@ class Asked:
     rows: int
     answered: int
     missing: int
-    filled: Filled | None
-    """What was asked; None where nothing had to be."""
+    filled: tuple[Filled, ...]
+    """What was asked, by way; empty where nothing had to be."""
 
 
 def need(asking: Asking) -> Need:
-    """Return what the language needs and what is paid for; sends nothing."""
+    """Return what the first way needs and what of it is paid for; sends nothing."""
     path = asking.ledger
     with Ledger(path, read_only=True) if path.is_file() else nullcontext() as ledger:
-        return survey(ledger, _requests(asking))
+        way = asking.ways[0] if asking.ways else _nothing
+        return survey(ledger, _requests(asking, _drawn(asking), way, Paid(ledger)))
 
 
 def ask(asking: Asking) -> Asked:
-    """Fill the ledger and write the table; finished work is recognised and not done again."""
+    """Fill the ledger and write the table; finished work is recognised and not done again.
+
+    A shard fills its ledger and writes no table: that is for whoever has merged all of them.
+    """
     made_from = asking.made_from
     if made_from is None:
         raise DataError(
-            f"{asking.rows_from} does not exist", "run the stage before this one on the folder"
+            f"{asking.rows_from[0]} does not exist", "run the stage before this one on the folder"
         )
     found = table.info(asking.rows_to)
     if found is not None and found.made_from == made_from and not found.facts["missing"]:
-        return Asked(asking.rows_to, found.rows, found.rows, 0, None)
+        return Asked(asking.rows_to, found.rows, found.rows, 0, ())
     with locked(asking.ledger.parent, asking.ledger.name), _ledger(asking) as ledger:
-        filled = _fill(asking, ledger) if ledger is not None else None
+        paid = Paid(ledger)
+        filled = fill_rows(asking, lambda: _drawn(asking), ledger) if ledger is not None else ()
+        if asking.shard.of > 1:
+            answered = sum(one.need.present + one.answered for one in filled)
+            failed = sum(one.failed for one in filled)
+            return Asked(asking.ledger, answered + failed, answered, failed, filled)
         facts = {"missing": 0}
-        rows = _rows(asking, ledger, facts)
-        found = table.write(asking.rows_to, rows, made_from, facts)
+        found = table.write(asking.rows_to, _rows(asking, paid, facts), made_from, facts)
     emit("made", path=str(asking.rows_to), rows=found.rows)
     missing = facts["missing"]
     return Asked(asking.rows_to, found.rows, found.rows - missing, missing, filled)
 
 
+def _nothing(row: table.Row, paid: Paid) -> None:
+    return None
+
+
 def _ledger(asking: Asking) -> AbstractContextManager[Ledger | None]:
-    return nullcontext() if asking.is_english else Ledger(asking.ledger)
+    return Ledger(asking.ledger) if asking.ways else nullcontext()
 
 
-def _fill(asking: Asking, ledger: Ledger) -> Filled:
-    before = table.info(asking.rows_from)
-    return fill(
-        ledger,
-        _requests(asking),
-        asking.provider,
-        asking.kind,
-        concurrency=asking.concurrency,
-        task=f"{asking.kind} {asking.language.code}",
-        total=before.rows if before else None,
+def fill_rows(asking: Asking, rows: Rows, ledger: Ledger) -> tuple[Filled, ...]:
+    """Ask for what rows need, one way after the other; ``rows`` is called for each way anew."""
+    before = table.info(asking.rows_from[0])
+    task = f"{asking.kind} {asking.language.code}"
+    return tuple(
+        fill(
+            ledger,
+            _requests(asking, rows(), way, Paid(ledger)),
+            asking.provider,
+            asking.kind,
+            terms=asking.terms,
+            task=f"{task} way {number}" if number > 1 else task,
+            total=before.rows if before and number == 1 else None,
+        )
+        for number, way in enumerate(asking.ways, start=1)
     )
 
 
-def _examples(asking: Asking) -> Iterator[Example]:
-    for row in islice(table.read(asking.rows_from), asking.limit or None):
-        yield row.example
+def _drawn(asking: Asking) -> Iterator[table.Row]:
+    for path in asking.rows_from:
+        if path == asking.rows_from[0] or path.is_file():
+            rows = islice(table.read(path), asking.limit or None)
+            own = asking.own if path == asking.rows_from[0] else ()
+            yield from (row for row in rows if row.example.id not in own)
 
 
-def _requests(asking: Asking) -> Iterator[Request]:
-    if asking.is_english:
-        return
-    for example in _examples(asking):
-        if not example.missing:
-            yield asking.provider.request(example.task, asking.language)
+def _requests(asking: Asking, rows: Iterable[table.Row], way: Way, paid: Paid) -> Iterator[Request]:
+    for row in rows:
+        if row.example.missing:
+            continue
+        request = way(row, paid)
+        if request is not None and asking.shard.takes(request):
+            yield request
 
 
-def _rows(asking: Asking, ledger: Ledger | None, facts: dict[str, Any]) -> Iterator[table.Row]:
-    reasons = ledger.failures() if ledger is not None else {}
-    for example in _examples(asking):
-        if ledger is not None and not example.missing:
-            key = key_of(asking.provider.request(example.task, asking.language))
-            entry = ledger.get(key)
-            if entry is None:
-                why = f"no {asking.kind}: {reasons.get(key, 'not asked for')}"
-                example = asking.lack(example, why)
-            else:
-                example = asking.settle(example, entry)
-        facts["missing"] += bool(example.missing)
-        yield table.Row(example)
+def _rows(asking: Asking, paid: Paid, facts: dict[str, Any]) -> Iterator[table.Row]:
+    for row in _drawn(asking):
+        settled = row if row.example.missing else asking.settle(row, paid)
+        missing = settled.example.missing
+        facts["missing"] += bool(missing) and not missing.startswith(LEFT_OUT)
+        yield settled

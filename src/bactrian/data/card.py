@@ -86,8 +86,10 @@ Translated text carries translation errors; the checks find some of them, not al
 
 
 def _licence(recipe: Recipe) -> str:
-    licence = recipe.sources.licence.lower()
-    return f"license: {_quoted(licence)}\n" if licence else ""
+    licences = ", ".join(_quoted(licence.lower()) for licence in recipe.licences)
+    if len(recipe.licences) > 1:
+        licences = f"[{licences}]"
+    return f"license: {licences}\n" if licences else ""
 
 
 def _quoted(text: str) -> str:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,16 @@ from pydantic import ValidationError
 
 from bactrian import table
 from bactrian.data.checks import BUILT_IN, Check, Checked, CheckSettings, check, checks_named
+from bactrian.data.marks import DEFECT
+from bactrian.data.translate import own_ids
 from bactrian.errors import ConfigError, DataError, did_you_mean
 from bactrian.events import emit, track
-from bactrian.languages import Language
+from bactrian.languages import Language, get
 from bactrian.recipe import Check as CheckSection
-from bactrian.schema import Example, Flag
+from bactrian.schema import Example, Flag, Severity
 from bactrian.workspace import Workspace
 
+NO_SOURCE = Example("", "en", "", "", "")
 MISSING = "missing"
 """The flag of a row that a provider gave no answer for."""
 
@@ -54,10 +56,12 @@ def check_rows(workspace: Workspace, language: Language) -> CheckedRows:
             f"{language.name} has no responses yet", "run bactrian respond on this folder first"
         )
     told, limit = workspace.recipe.check, workspace.recipe.limit
-    sources = _sources(workspace, min(before.rows, limit or before.rows))
+    sources = table.info(workspace.stage("sources", "en"))
+    if sources is None:
+        raise DataError("there are no sources", "run bactrian collect on this folder first")
     path = workspace.stage("checked", language.code)
     follows_from = [before.content, sources.content, told.model_dump(mode="json"), limit]
-    made_from = table.hash_of("checked", 1, *follows_from)
+    made_from = table.hash_of("checked", 2, *follows_from)
     found = table.info(path)
     if found is None or found.made_from != made_from:
         checks = checks_of(told)
@@ -87,27 +91,18 @@ def checks_of(told: CheckSection) -> tuple[Check, ...]:
     return checks_named(told.names or BUILT_IN, settings)
 
 
-def _sources(workspace: Workspace, rows: int) -> table.Info:
-    """Return what is said of the English side; raises DataError where it has fewer rows."""
-    path = workspace.stage("sources", "en")
-    found = table.info(path)
-    if found is None or found.rows < rows:
-        raise DataError(
-            f"{path} holds {found.rows if found else 0} rows, but {rows} have responses",
-            "run translate and respond on this folder again, with the same --limit",
-        )
-    return found
-
-
 def _rows(
     workspace: Workspace, language: Language, checks: tuple[Check, ...], facts: dict[str, Any]
 ) -> Iterator[table.Row]:
     reasons, warned = Counter[str](), Counter[str]()
-    sources = table.read(workspace.stage("sources", "en"))
-    answered = table.read(workspace.stage("answered", language.code))
-    paired = zip(sources, answered, strict=False)  # a limit may have stopped the answers earlier
-    for source, row in islice(paired, workspace.recipe.limit or None):
-        flags = _flags(row.example, source.example, language, checks)
+    defects: Severity = workspace.recipe.check.defects
+    english = get("en")
+    for source, row in _paired(workspace, language):
+        spoken = english if row.example.kept else language
+        flags = (
+            *(_graver(flag, defects) for flag in row.flags),
+            *_flags(row.example, source, spoken, checks),
+        )
         warned.update(flag.check for flag in flags if flag.severity == "warn")
         grave = next((flag.check for flag in flags if flag.severity == "reject"), None)
         if grave is not None:
@@ -117,15 +112,58 @@ def _rows(
         yield table.Row(row.example, flags)
 
 
+def _graver(flag: Flag, defects: Severity) -> Flag:
+    return replace(flag, severity=defects) if flag.check.startswith(DEFECT) else flag
+
+
+def _paired(workspace: Workspace, language: Language) -> Iterator[tuple[Example, table.Row]]:
+    """Yield every row beside its English source; rows collected in the language have none.
+
+    They come after the translated ones, each in the order of its sources. A limit holds for both.
+    """
+    limit = workspace.recipe.limit
+    ids = own_ids(workspace, language) if language.code != "en" else frozenset()
+    english = (source for source in _sources(workspace, "en") if source.id not in ids)
+    own = _sources(workspace, language.code) if ids else iter(())
+    wanted, other = next(english, None), next(own, None)
+    counted = {"english": 0, "own": 0}
+    for row in table.read(workspace.stage("answered", language.code)):
+        if wanted is not None and wanted.id == row.example.id:
+            which, source = "english", wanted
+            wanted = next(english, None)
+        elif other is not None and other.id == row.example.id:
+            which, source = "own", NO_SOURCE
+            other = next(own, None)
+        elif limit and counted["english"] >= limit:
+            continue  # the sources were read to the limit only
+        else:
+            raise _out_of_order(language, row.example, wanted)
+        counted[which] += 1
+        if not limit or counted[which] <= limit:
+            yield source, row
+
+
+def _sources(workspace: Workspace, code: str) -> Iterator[Example]:
+    path = workspace.stage("sources", code)
+    return (row.example for row in table.read(path)) if path.is_file() else iter(())
+
+
+def _out_of_order(language: Language, found: Example, wanted: Example | None) -> DataError:
+    if wanted is None:
+        return DataError(
+            f"{found.id} has a response in {language.name} and is not among the sources",
+            "run collect, translate and respond on this folder again, with the same --limit",
+        )
+    return DataError(
+        f"the rows of {language.name} are not in the order of the sources: "
+        f"{found.id} stands where {wanted.id} should",
+        "run translate and respond again on this folder",
+    )
+
+
 def _flags(
     example: Example, source: Example, language: Language, checks: tuple[Check, ...]
 ) -> tuple[Flag, ...]:
-    if example.id != source.id:
-        raise DataError(
-            f"the rows of {language.name} are not in the order of the sources: "
-            f"{example.id} stands where {source.id} should",
-            "run translate and respond again on this folder",
-        )
     if example.missing:
         return (Flag(MISSING, "reject", "output", example.missing),)
     return check(Checked(example, source, language), checks)

@@ -1,55 +1,187 @@
 """Second stage: the instructions in another language. Knows nothing of responses.
 
-Instruction and input are asked for together and come back apart.
+Rows take one of three roads: they are translated, they stay in English with their own output, or
+they are left out with the reason; the recipe and the flags of the source say which. Rows that were
+collected in the language itself follow after the translated ones, as they are.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import orjson
 
-from bactrian import registry
-from bactrian.data.ask import Asking
-from bactrian.languages import Language
+from bactrian import table
+from bactrian.data.ask import LEFT_OUT, Asking, Paid, Shard
+from bactrian.data.destroyed import recognise
+from bactrian.data.marks import DESTROYED, PROGRAMMING
+from bactrian.data.providers import Engaged
+from bactrian.data.wording import Translated, Wording
+from bactrian.languages import Language, get
 from bactrian.ledger import Entry
-from bactrian.providers import Provider
-from bactrian.schema import Example
+from bactrian.providers import Request, Translator
+from bactrian.recipe import Translate
+from bactrian.schema import Example, Flag
 from bactrian.workspace import Workspace
 
-
-def translator(workspace: Workspace) -> Provider:
-    """Return the translator that the recipe names."""
-    told = workspace.recipe.translate
-    found: Provider = registry.find("translators", told.using)(
-        told.model, workspace.given(told.recording)
-    )
-    return found
+ENGLISH = "en"
 
 
-def translating(workspace: Workspace, language: Language, using: Provider) -> Asking:
-    """Return the stage that writes ``stages/translated/<language>.parquet``."""
+class Road(NamedTuple):
+    """What is done with a source row, and why where it is not simply translated."""
 
-    def settle(source: Example, entry: Entry) -> Example:
-        instruction, input = orjson.loads(entry.output)
-        provenance = replace(
-            source.provenance, translator=entry.provider, translation_key=entry.key
+    way: Literal["translate", "adapt", "keep", "drop"]
+    why: str = ""
+
+
+def road(flags: tuple[Flag, ...], told: Translate) -> Road:
+    """Return what the recipe wants done with a row of these flags."""
+    for flag in flags:
+        if flag.check == PROGRAMMING and told.programming != "protect":
+            return Road("keep" if told.programming == "english" else "drop", PROGRAMMING)
+        if flag.check.startswith(DESTROYED) and told.destroyed != "flag":
+            return Road(told.destroyed, flag.check)
+    return Road("translate")
+
+
+class Translating:
+    """The stage in one language: what to ask for a row, and how to read the answers."""
+
+    def __init__(self, told: Translate, translator: Translator, language: Language) -> None:
+        self.told = told
+        self.translator = translator
+        self.language = language
+        self.english = get(ENGLISH)
+        self.whole = getattr(translator, "whole", False) or not told.protect
+
+    def first(self, row: table.Row, paid: Paid) -> Request | None:
+        """Both texts in one, with signs."""
+        wording = self._wording(row)
+        texts = wording.texts() if wording else ()
+        return self._request(texts) if texts else None
+
+    def second(self, row: table.Row, paid: Paid) -> Request | None:
+        """Only the pieces between the spans, where a sign came back broken."""
+        wording, read = self._first_read(row, paid)
+        if wording is None or read is None or not read[1].broken:
+            return None
+        texts = wording.pieces()
+        return self._request(texts) if texts else None
+
+    def settle(self, row: table.Row, paid: Paid) -> table.Row:
+        """Return the row in the language, in English as it is kept, or with why it is missing."""
+        source = row.example
+        way, why = road(row.flags, self.told)
+        if way == "drop":
+            return self._missing(row, f"{LEFT_OUT}: {why}")
+        if source.language == self.language.code:
+            return row
+        if way == "keep":
+            return replace(row, example=replace(source, language=self.language.code, kept=why))
+        wording, read = self._first_read(row, paid)
+        assert wording is not None  # only rows that are not translated have none
+        if not wording.texts():
+            as_it_is = Translated(source.instruction, source.input)
+            return self._translated(row, as_it_is, None)
+        if read is None:
+            request = self.first(row, paid)
+            assert request is not None
+            return self._missing(row, f"no translation: {paid.why_not(request)}")
+        entry, translated = read
+        if not translated.broken:
+            return self._translated(row, translated, entry)
+        return self._mended(row, wording, translated.broken, paid)
+
+    def _mended(self, row: table.Row, wording: Wording, broken: str, paid: Paid) -> table.Row:
+        texts = wording.pieces()
+        entry = paid.answer(self._request(texts)) if texts else None
+        if texts and entry is None:
+            why = paid.why_not(self._request(texts))
+            return self._missing(row, f"no translation: broken in it: {broken}; in pieces: {why}")
+        answers = orjson.loads(entry.output) if entry is not None else []
+        flag = Flag(
+            "pieces",
+            "warn",
+            "instruction",
+            "translated in pieces, as a protected part came back broken",
+            broken[:200],
         )
-        return Example(source.id, language.code, instruction, input, "", provenance)
+        mended = self._translated(row, wording.read_pieces(answers), entry)
+        return replace(mended, flags=(*mended.flags, flag))
 
-    def lack(source: Example, why: str) -> Example:
-        provenance = replace(source.provenance, translator=using.name)
-        return Example(source.id, language.code, "", "", "", provenance, why)
+    def _first_read(
+        self, row: table.Row, paid: Paid
+    ) -> tuple[Wording | None, tuple[Entry, Translated] | None]:
+        wording = self._wording(row)
+        texts = wording.texts() if wording else ()
+        entry = paid.answer(self._request(texts)) if texts else None
+        if wording is None or entry is None:
+            return wording, None
+        return wording, (entry, wording.read(orjson.loads(entry.output)))
 
+    def _wording(self, row: table.Row) -> Wording | None:
+        source = row.example
+        if source.language == self.language.code:
+            return None
+        way, _ = road(row.flags, self.told)
+        if way in ("keep", "drop"):
+            return None
+        how: Literal["whole", "signs"] = "whole" if self.whole else "signs"
+        found = recognise(source.instruction, source.input) if way == "adapt" else None
+        if found is None:
+            return Wording(source.instruction, source.input, how)
+        return Wording(source.instruction, source.input, how, found.keep_input, found.kept)
+
+    def _request(self, texts: tuple[str, ...]) -> Request:
+        return self.translator.request(texts, self.english, self.language)
+
+    def _translated(self, row: table.Row, read: Translated, entry: Entry | None) -> table.Row:
+        provenance = row.example.provenance
+        if entry is not None:
+            provenance = replace(provenance, translator=entry.provider, translation_key=entry.key)
+        code = self.language.code
+        example = Example(row.example.id, code, read.instruction, read.input, "", provenance)
+        return table.Row(example, row.flags)
+
+    def _missing(self, row: table.Row, why: str) -> table.Row:
+        provenance = replace(row.example.provenance, translator=self.translator.name)
+        example = Example(row.example.id, self.language.code, "", "", "", provenance, why)
+        return table.Row(example, row.flags)
+
+
+def translating(
+    workspace: Workspace, language: Language, using: Engaged, shard: Shard = Shard()
+) -> Asking:
+    """Return the stage that writes ``stages/translated/<language>.parquet``."""
+    told = workspace.recipe.translate
+    work = Translating(told, using.provider, language)
+    english = language.code == ENGLISH
+    sources = [ENGLISH] if english else [ENGLISH, language.code]
+    follows = None
+    if not english:
+        asked = using.provider.request(("instruction", "input"), work.english, language)
+        follows = [asked, told.protect, told.destroyed]
     return Asking(
         kind="translation",
-        rows_from=workspace.stage("sources", "en"),
+        rows_from=tuple(workspace.stage("sources", code) for code in sources),
         rows_to=workspace.stage("translated", language.code),
         ledger=workspace.ledger(language),
         language=language,
-        provider=using,
-        concurrency=workspace.recipe.translate.concurrency,
+        provider=using.provider,
+        ways=() if english else (work.first,) if work.whole else (work.first, work.second),
+        settle=work.settle,
+        follows=[told.programming, follows],
+        terms=using.terms(language),
         limit=workspace.recipe.limit,
-        settle=settle,
-        lack=lack,
+        shard=shard,
+        own=frozenset() if english else own_ids(workspace, language),
     )
+
+
+def own_ids(workspace: Workspace, language: Language) -> frozenset[str]:
+    """Return the ids of the rows that were collected in the language itself."""
+    path = workspace.stage("sources", language.code)
+    if not path.is_file():
+        return frozenset()
+    return frozenset(row.example.id for row in table.read(path))

@@ -16,8 +16,11 @@ def card(
     names = ", ".join(f"{language.name} ({language.code})" for language in languages)
     losses = "\n".join(f"| {code} | {loss:.3f} |" for code, loss in sorted(facts.losses.items()))
     lora, train = recipe.train.lora, recipe.train
-    licence = recipe.sources.licence
-    licence_line = f'license: "{licence.lower()}"\n' if licence else ""
+    licences = ", ".join(f'"{licence.lower()}"' for licence in recipe.licences)
+    passed_on = ", ".join(recipe.licences)
+    if len(recipe.licences) > 1:
+        licences = f"[{licences}]"
+    licence_line = f"license: {licences}\n" if licences else ""
     prompt = style.render("{instruction}", "{input}").replace("\n", "\n    ")
     return f"""---
 base_model: "{facts.base}"
@@ -55,5 +58,5 @@ Style `{facts.prompt}`; the answer follows directly and ends with the tokenizer'
 ## Limits
 
 What the data says, the adapter learns: translated instructions carry translation errors.
-{f"The data passes on the licence {licence}." if licence else ""}
+{f"The data passes on the licence {passed_on}." if passed_on else ""}
 """

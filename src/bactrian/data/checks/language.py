@@ -32,7 +32,7 @@ _ALIKE = (
     frozenset({"lv", "ltg"}),
 )
 """Languages that the identifier cannot tell apart in a sentence, taken as one."""
-_ALONE = frozenset(
+ALONE = frozenset(
     {"Khmr", "Thai", "Mymr", "Geor", "Gujr", "Taml", "Telu", "Mlym", "Sinh", "Kore", "Laoo", "Grek"}
 )
 """Scripts of one language among those the identifier knows."""
@@ -60,7 +60,7 @@ def language(row: Checked, settings: CheckSettings) -> Flag | None:
     Without a source, an output in a third language only gets a warning: nobody knows whether
     it was asked for.
     """
-    if row.language.script in _ALONE or row.language.script not in _WORDS:
+    if row.language.script in ALONE or row.language.script not in _WORDS:
         return None
     for field in _FIELDS:
         if found := _other(row, field, settings):
@@ -72,15 +72,15 @@ def _other(row: Checked, field: Field, settings: CheckSettings) -> Flag | None:
     read = _readable(_own_words(row, field), row.language.script, settings)
     if not read:
         return None
-    best = _identifier().classify(read)[0]
-    if best in _alike(row.language.code):
+    best = identifier().classify(read)[0]
+    if best in alike(row.language.code):
         return None  # most rows end here, without the price of ranking 140 languages
-    chances = dict(_identifier().rank(read))
-    own = _together(chances, row.language.code)
+    chances = dict(identifier().rank(read))
+    own = probability(chances, row.language.code)
     # the identifier names a neighbour for a language that it does not know
     if row.language.code not in chances or own > settings.language_own:
         return None
-    likely = _together(chances, best)
+    likely = probability(chances, best)
     if best == _NO_LANGUAGE or likely < settings.language_other:
         return None
     if field == "output" and excused(row, best):
@@ -112,16 +112,18 @@ def _readable(prose: str, script: str, settings: CheckSettings) -> str:
 
 
 @lru_cache(maxsize=1)
-def _identifier() -> Any:
+def identifier() -> Any:
+    """Return py3langid's model, loaded once: it takes 79 MB."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def _together(chances: dict[str, float], code: str) -> float:
+def probability(chances: dict[str, float], code: str) -> float:
     """Probability (0 to 1) of the language and of those that cannot be told from it."""
-    return sum(chances.get(member, 0.0) for member in _alike(code))
+    return sum(chances.get(member, 0.0) for member in alike(code))
 
 
-def _alike(code: str) -> frozenset[str]:
+def alike(code: str) -> frozenset[str]:
+    """Return the languages that the identifier cannot tell from one, itself among them."""
     return next((group for group in _ALIKE if code in group), frozenset({code}))

@@ -1,17 +1,21 @@
-"""JSON and JSONL, whole and broken: what is there, or the place where it breaks in good English."""
+"""Files of every kind, whole and broken: what is there, or the place where it breaks."""
 
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
 
-from bactrian.data.json_records import Record, kind_of, records
+from bactrian.data.sources import json_array
+from bactrian.data.sources.json_faults import kind_of
+from bactrian.data.sources.record import Record
+from bactrian.data.sources.records import digest, is_known, opened, records
 from bactrian.errors import DataError
 
 BROKEN = Path("alpaca_translated") / "zh_hikariming_9407_12344_broken.json.gz"
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 CUT = "ended before the end-of-stream marker was reached"
 
 
@@ -93,13 +97,18 @@ FAULTS = {
     "[1]\n]": "line 2, column 1: expected the end, found ']'",
     "[\x1b[31m]": "line 1, column 2: expected a value, found '\\x1b[31m]'",
     "": "line 1: expected a list of rows, found nothing",
-    '\n{"a": 1}\n{"a": 2}': "line 2: expected a list of rows, found an object",
+    '\n{"a": 1}\n': "line 2: expected a list of rows, found an object",
+    '{"a": 1} {"a": 2}': "line 1: expected a list of rows, found an object",
     '"a"': "line 1: expected a list of rows, found a text",
 }
 
 
+@pytest.mark.parametrize("window", [1, 2, 7, json_array.CHUNK])
 @pytest.mark.parametrize("text", FAULTS)
-def test_a_fault_is_said_with_its_place(tmp_path: Path, text: str) -> None:
+def test_a_fault_is_said_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, window: int
+) -> None:
+    monkeypatch.setattr(json_array, "CHUNK", window)
     assert problem_of(written(tmp_path, "a.json", text)) == f"a.json, {FAULTS[text]}"
     packed = written(tmp_path, "a.json.gz", gzip.compress(text.encode()))
     assert problem_of(packed) == f"a.json.gz, {FAULTS[text]}"
@@ -124,9 +133,24 @@ def test_a_broken_line_is_named_after_the_good_ones(tmp_path: Path, line: str, t
 
 
 def test_an_array_that_breaks_at_its_end_gives_no_row(tmp_path: Path) -> None:
-    drawn = records(written(tmp_path, "a.json", "[1, 2"))
+    path = written(tmp_path, "a.json", "[1, 2")
     with pytest.raises(DataError, match="found the end of the file"):
-        next(drawn)
+        next(records(path))
+    drawn = records(path, verify=False)  # for a reader that comes to the end
+    assert next(drawn).value == 1
+    with pytest.raises(DataError, match="found the end of the file"):
+        list(drawn)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+def test_lines_under_the_name_of_an_array_are_read_as_lines(tmp_path: Path, name: str) -> None:
+    data = '{"a": 1}\n\n{"a": "中 } {"}\n'.encode()
+    path = written(tmp_path, name, gzip.compress(data) if name.endswith("gz") else data)
+    assert list(records(path)) == [Record(1, {"a": 1}), Record(3, {"a": "中 } {"})]
+    told = problem_of(written(tmp_path, "b.json", '{"a": 1}\n{"a": 2\n'))
+    assert told == (
+        "b.json, line 2, column 8: expected a comma or a closing bracket, found the end of the line"
+    )
 
 
 def test_a_comma_after_the_last_name_is_said(tmp_path: Path) -> None:
@@ -165,10 +189,49 @@ def test_a_gzip_file_that_is_cut_or_damaged_is_said(tmp_path: Path, name: str) -
 
 def test_a_file_that_is_absent_unknown_or_a_folder_is_named(tmp_path: Path) -> None:
     assert problem_of(tmp_path / "a.json") == "a.json does not exist"
-    assert problem_of(written(tmp_path, "a.csv", "a,b")) == "a.csv: unknown kind of file"
+    assert problem_of(written(tmp_path, "a.txt", "a,b")) == "a.txt: unknown kind of file"
     assert problem_of(written(tmp_path, "jsonl", "{}")) == "jsonl: unknown kind of file"
     (tmp_path / "b.json").mkdir()
     assert problem_of(tmp_path / "b.json") == "b.json is not a file"
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv"])
+def test_zstandard_is_unpacked_and_damage_is_said(tmp_path: Path, name: str) -> None:
+    pa = pytest.importorskip("pyarrow")
+    rows = [{"a": f"中文 {number}"} for number in range(20_000)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    text = {
+        "a.jsonl": "\n".join(lines),
+        "a.json": f"[{','.join(lines)}]",
+        "a.csv": "\n".join(["a", *(row["a"] for row in rows)]),
+    }[name]
+    path = tmp_path / f"{name}.zst"
+    with pa.output_stream(str(path), compression="zstd") as file:
+        file.write(text.encode())
+    assert [record.value for record in records(path)] == rows
+    path.write_bytes(path.read_bytes()[:-40])
+    assert problem_of(path).startswith(f"{name}.zst is not a whole zstd file: ")
+
+
+def test_known_are_the_names_that_can_be_read() -> None:
+    known = ["a.json", "a.JSON", "b.c.jsonl.gz", "a.ndjson", "a.tsv.zst", "a.parquet", "a.csv"]
+    assert all(is_known(Path(name)) for name in known)
+    assert not any(is_known(Path(name)) for name in ["json", "a.gz", "a.json.bz2", "README.md"])
+
+
+def test_digest_is_of_the_bytes(tmp_path: Path) -> None:
+    one, two = written(tmp_path, "a.json", "[1]"), written(tmp_path, "b.json", "[1]")
+    assert digest(one) == digest(two)
+    two.write_bytes(two.read_bytes() + b"\n")
+    assert digest(one) != digest(two)
+    with pytest.raises(DataError, match=r"c\.json does not exist"):
+        digest(tmp_path / "c.json")
+
+
+def test_what_a_reader_of_the_file_raises_keeps_its_name(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.json.gz", gzip.compress(b"[1]"))
+    with pytest.raises(KeyError, match="mine"), opened(path):
+        raise KeyError("mine")
 
 
 def test_only_the_last_suffixes_count(tmp_path: Path) -> None:

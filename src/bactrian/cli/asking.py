@@ -1,0 +1,70 @@
+"""What translate, respond and build share: asking providers language by language, and saying so."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from bactrian.cli.options import Verb, shown
+
+Stage = Literal["translate", "respond"]
+DONE = {"translate": "translated", "respond": "answered"}
+ShardOption = Annotated[
+    str,
+    typer.Option(
+        "--shard",
+        help="Ask for a part of the requests only, such as 2/4; merge the ledgers afterwards.",
+        metavar="I/N",
+    ),
+]
+
+
+def ask_all(at: Verb, stage: Stage, using: Any, shard: str) -> dict[str, Any]:
+    """Run a stage in every language of the recipe; return what to say of it as plain values."""
+    from bactrian.data.ask import Shard
+
+    part = Shard.parse(shard)
+    languages = {
+        language.code: ask_one(at, stage, language, using, part)
+        for language in at.workspace.languages
+    }
+    return {"using": using.provider.name, "languages": languages}
+
+
+def ask_one(at: Verb, stage: Stage, language: Any, using: Any, shard: Any) -> dict[str, Any]:
+    """Run a stage in one language, and say what came of it."""
+    from bactrian.data.ask import ask
+    from bactrian.data.respond import responding
+    from bactrian.data.translate import translating
+
+    made = translating if stage == "translate" else responding
+    done = ask(made(at.workspace, language, using, shard))
+    cost = sum(one.cost_usd for one in done.filled)
+    told = [f"{done.answered} {DONE[stage]}"]
+    if done.missing:
+        told.append(f"{done.missing} missing")
+    if cost:
+        told.append(f"{cost:.4f} USD")
+    at.say(f"{language.code}  {', '.join(told)}  {shown(done.path)}")
+    return {
+        "rows": done.rows,
+        "missing": done.missing,
+        "asked": sum(one.answered for one in done.filled),
+        "cost_usd": round(cost, 6),
+    }
+
+
+def foretell(at: Verb, stage: Stage, using: Any) -> dict[str, Any]:
+    """Say what a stage would send and cost, language by language; send nothing."""
+    from bactrian.data.plan import plan_stage
+
+    plans = [
+        plan_stage(at.workspace, language, stage, using) for language in at.workspace.languages
+    ]
+    for plan in plans:
+        at.say(plan.line())
+    return {
+        "using": using.provider.name,
+        "languages": {plan.language: plan.facts() for plan in plans},
+    }

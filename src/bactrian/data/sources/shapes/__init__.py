@@ -1,0 +1,1 @@
+"""The shapes that published collections have; one file a family."""
