@@ -13,7 +13,7 @@ from pathlib import Path
 from bactrian.errors import ProviderError
 from bactrian.languages import Language
 from bactrian.ledger import Ledger, key_of
-from bactrian.providers import Answer, NoAnswer, Request
+from bactrian.providers import Answer, NoAnswer, Request, Told
 from bactrian.schema import Instruction
 
 
@@ -22,7 +22,8 @@ class Recording:
 
     batch = 1000
 
-    def __init__(self, model: str, folder: Path) -> None:
+    def __init__(self, told: Told) -> None:
+        model, folder = told.section.model, told.folder / Path(told.section.recording).expanduser()
         self.name = f"recorded:{model}"
         self.model = model
         self.folder = folder
@@ -65,13 +66,15 @@ def _look_up(request: Request, ledger: Ledger | None) -> Answer | NoAnswer:
 class RecordedTranslator(Recording):
     """Recorded translations of instruction and input, asked for together."""
 
-    def request(self, row: Instruction, language: Language) -> Request:
+    whole = True
+
+    def request(self, texts: Sequence[str], source: Language, target: Language) -> Request:
         """Return what a translator would be sent: both texts and the pair of languages."""
         return {
             "engine": self.model,
-            "source": row.language,
-            "target": language.code,
-            "texts": [row.instruction, row.input],
+            "source": source.code,
+            "target": target.code,
+            "texts": list(texts),
         }
 
 

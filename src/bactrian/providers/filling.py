@@ -1,0 +1,354 @@
+"""The loop that asks: a few workers, one source of requests, a heap of those to be asked again.
+
+Knows keys, outcomes and terms; not rows, languages or HTTP. Memory does not grow with the number
+of requests: what is done is in the ledger, what is to come is not yet drawn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+
+from bactrian.events import emit
+from bactrian.ledger import Charge, Entry, Kind, Ledger
+from bactrian.providers import Again, Answer, NoAnswer, Outcome, Reason, Request
+from bactrian.providers.doubts import Doubts
+from bactrian.providers.outage import Outage
+from bactrian.providers.retries import KEPT, backoff
+from bactrian.providers.seen import Seen, looked_up
+from bactrian.providers.terms import Sender, Terms, characters_of
+
+PROGRESS_SECONDS = 0.2
+WATCH_SECONDS = 0.05
+MOST_LATER = 10_000
+"""Requests that wait to be asked again, beyond which no new one is drawn: memory has an end."""
+
+
+class Item:
+    """One request on its way: how often it was asked, and why again."""
+
+    __slots__ = ("again", "attempts", "key", "request", "reserved")
+
+    def __init__(self, key: str, request: Request) -> None:
+        self.key = key
+        self.request = request
+        self.attempts = 0
+        self.again: dict[Reason, int] = {}
+        self.reserved = 0.0
+
+
+class Filling:
+    """The state of one fill."""
+
+    def __init__(
+        self, ledger: Ledger, provider: Sender, kind: Kind, terms: Terms, progress: Progress
+    ) -> None:
+        self.ledger = ledger
+        self.provider = provider
+        self.kind: Kind = kind
+        self.terms = terms
+        self.progress = progress
+        self.seen = Seen()
+        self.later: list[tuple[float, int, Item]] = []
+        self.clock = asyncio.Lock()
+        self.numbers = count()
+        self.chance = random.Random(0)
+        self.outage = Outage(provider.name)
+        self.doubts = Doubts()
+        self.moot = {reason for reason, cap in terms.caps.items() if not cap}
+        self.batch_characters = getattr(provider, "batch_characters", 0)
+        self.idle = self.in_flight = 0
+        self.stopped: BaseException | None = None
+        self.held: Item | None = None
+
+    async def work(self, requests: Iterator[Request]) -> None:
+        """Ask for everything; raises what stopped it, after what is on its way has come back."""
+        wanted = self._missing(requests)
+        async with self._interruptible():
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(self.terms.concurrency):
+                        group.create_task(self._pull(wanted))
+            finally:
+                if (close := getattr(self.provider, "close", None)) is not None:
+                    await close()
+        if self.stopped is not None:
+            raise self.stopped
+
+    def _missing(self, requests: Iterator[Request]) -> Iterator[Item]:
+        progress = self.progress
+        for key, request, is_new, is_present in looked_up(requests, self.seen, self.ledger):
+            progress.rows += 1
+            progress.unique += is_new
+            progress.present += is_present
+            if is_new and not is_present:
+                progress.characters += characters_of(request)
+                yield Item(key, request)
+
+    async def _pull(self, wanted: Iterator[Item]) -> None:
+        try:
+            while self.stopped is None and (items := await self._next(wanted)):
+                if not await self._reserve(items):
+                    return
+                await self._attempt(items)
+        except Exception as error:
+            # the other workers are not cancelled: what they have sent is paid for
+            self._stop(error)
+
+    def _stop(self, why: BaseException) -> None:
+        """Send nothing more; the first reason counts."""
+        self.stopped = self.stopped or why
+        if (stop := getattr(self.provider, "stop", None)) is not None:
+            stop()
+
+    async def _next(self, wanted: Iterator[Item]) -> list[Item]:
+        """Return what to send: those that are due again first, then new ones; empty at the end."""
+        while self.stopped is None:
+            items = self._draw(wanted)
+            # a worker waits for each request that is due later, the others are done
+            if items or len(self.later) <= self.idle:
+                return items
+            self.idle += 1
+            async with self.clock:  # one watches it: what is due wakes one worker, not all
+                if self.later and self.stopped is None:
+                    wait = self.later[0][0] - time.monotonic()
+                    await asyncio.sleep(min(max(wait, 0.0), WATCH_SECONDS))
+            self.idle -= 1
+        return []
+
+    def _draw(self, wanted: Iterator[Item]) -> list[Item]:
+        items: list[Item] = []
+        room = self.batch_characters
+        while len(items) < self.provider.batch:
+            if self.later and self.later[0][0] <= time.monotonic():
+                item = heapq.heappop(self.later)[2]
+            elif len(self.later) >= MOST_LATER:
+                break
+            else:
+                found = self.held or next(wanted, None)
+                self.held = None
+                if found is None:
+                    break
+                item = found
+            if self.batch_characters:
+                room -= characters_of(item.request)
+                if items and room < 0:
+                    self._put_back(item)
+                    break
+            items.append(item)
+        return items
+
+    def _put_back(self, item: Item) -> None:
+        if item.attempts or self.held is not None:
+            heapq.heappush(self.later, (0.0, next(self.numbers), item))
+        else:
+            self.held = item
+
+    async def _reserve(self, items: list[Item]) -> bool:
+        """Set the money aside; wait for what is on its way, stop where that does not help."""
+        reserve, budget = self.terms.reserve, self.terms.budget
+        if reserve is None:
+            return True
+        for item in items:
+            item.reserved = reserve.of(item.request)
+        usd = sum(item.reserved for item in items)
+        while not budget.reserve(usd):
+            if not self.in_flight and len(items) > 1:
+                self._put_back(items.pop())
+                usd = sum(item.reserved for item in items)
+                continue
+            if not self.in_flight:
+                self._stop(budget.reached())
+            if self.stopped is not None:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    async def _attempt(self, items: list[Item]) -> None:
+        self.in_flight += len(items)
+        settled = 0
+        try:
+            outcomes = await self.provider.send([item.request for item in items])
+            for item, outcome in zip(items, outcomes, strict=True):
+                settled += 1
+                self._take(item, outcome)
+            if (gone := self.outage.note(outcomes)) is not None:
+                self._stop(gone)
+        finally:
+            self.in_flight -= len(items)
+            for item in items[settled:]:
+                self._settle(item, 0.0)
+        self.progress.tell()
+
+    def _take(self, item: Item, outcome: Outcome) -> None:
+        item.attempts += 1
+        if isinstance(outcome, Answer):
+            self._settle(item, outcome.cost_usd)
+            if self.terms.reserve is not None:
+                self.terms.reserve.see(outcome)
+            if (why := self._against(item, outcome)) is not None:
+                self._charge(item, why, outcome)
+                self._schedule(item, why, 0.0)
+                return
+            self._keep(item, outcome)
+            return
+        self._settle(item, outcome.billed.cost_usd if outcome.billed else 0.0)
+        if outcome.billed is not None:
+            why = outcome.why if isinstance(outcome, Again) else "refusal"
+            self._charge(item, why, outcome.billed)
+        if isinstance(outcome, Again):
+            self._ask_again(item, outcome)
+        else:
+            self._fail(item, outcome)
+
+    def _against(self, item: Item, answer: Answer) -> Reason | None:
+        """Return why an answer that has come is asked for again; None keeps it."""
+        if self.terms.accept is None:
+            return None
+        why = self.terms.accept(item.request, answer, self.moot)
+        for asked_for in (item.again.keys() & KEPT) - self.moot:
+            if self.doubts.useless(asked_for, better=why != asked_for):
+                self.moot.add(asked_for)
+                emit(
+                    "warning",
+                    text=f"{self.progress.task}: asking again ({asked_for}) does not help with "
+                    f"{self.provider.name}, so it is not done any more; the checks will tell",
+                )
+        if why in self.moot or (why and item.again.get(why, 0) >= self.terms.caps[why]):
+            return None
+        return why
+
+    def _ask_again(self, item: Item, outcome: Again) -> None:
+        tries = item.again.get(outcome.why, 0)
+        if tries >= self.terms.caps[outcome.why]:
+            times = f"{item.attempts} attempts" if item.attempts > 1 else "1 attempt"
+            said = outcome.detail or outcome.why
+            self._fail(item, NoAnswer(f"{said} ({times}, the last: {outcome.why})"))
+            return
+        wait = outcome.after
+        if wait is None or outcome.why != "limit":  # a server that is down says 1 s for hours
+            wait = max(wait or 0.0, backoff(tries, self.chance.random()))
+        self._schedule(item, outcome.why, wait)
+
+    def _schedule(self, item: Item, why: Reason, wait: float) -> None:
+        item.again[why] = item.again.get(why, 0) + 1
+        self.progress.again[why] = self.progress.again.get(why, 0) + 1
+        due = time.monotonic() + wait
+        heapq.heappush(self.later, (due, next(self.numbers), item))
+
+    def _settle(self, item: Item, cost: float) -> None:
+        self.terms.budget.settle(item.reserved, cost)
+        item.reserved = 0.0
+        self.progress.cost_usd += cost
+
+    def _fail(self, item: Item, outcome: NoAnswer) -> None:
+        self.progress.failed += 1
+        attempts = item.attempts + outcome.attempts - 1
+        self.ledger.put_failure(item.key, outcome.why, attempts)
+
+    def _charge(self, item: Item, why: Reason, billed: Answer) -> None:
+        self.progress.charged += 1
+        self.ledger.charge(
+            Charge(
+                item.key,
+                self.kind,
+                billed.provider or self.provider.name,
+                why,
+                billed.output if why in KEPT else "",
+                billed.tokens_in,
+                billed.tokens_out,
+                billed.characters,
+                billed.cost_usd,
+                time.time(),
+            )
+        )
+
+    def _keep(self, item: Item, answer: Answer) -> None:
+        self.progress.answered += 1
+        self.ledger.put(
+            Entry(
+                item.key,
+                self.kind,
+                answer.provider or self.provider.name,
+                answer.output,
+                answer.finish,
+                answer.tokens_in,
+                answer.tokens_out,
+                answer.characters,
+                answer.cost_usd,
+                answer.provider_id,
+                time.time(),
+                item.attempts + answer.attempts - 1,
+            )
+        )
+
+    @asynccontextmanager
+    async def _interruptible(self) -> AsyncIterator[None]:
+        """Ctrl-C once: send nothing more, keep what is on its way. Twice: leave at once."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def interrupt() -> None:
+            if isinstance(self.stopped, KeyboardInterrupt):
+                task.cancel()
+                return
+            self.stopped = None
+            self._stop(KeyboardInterrupt())
+            emit(
+                "warning",
+                text=f"stopping: {self.in_flight} requests on their way are waited for, as they "
+                "are paid for; Ctrl-C again leaves them",
+            )
+
+        own = threading.current_thread() is threading.main_thread()
+        if own:
+            with suppress(NotImplementedError, ValueError):
+                loop.add_signal_handler(signal.SIGINT, interrupt)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if isinstance(self.stopped, KeyboardInterrupt):
+                raise self.stopped from None
+            raise
+        finally:
+            if own:
+                with suppress(NotImplementedError, ValueError):
+                    loop.remove_signal_handler(signal.SIGINT)
+
+
+class Progress:
+    """What was done so far, told a few times a second."""
+
+    def __init__(self, task: str, total: int | None) -> None:
+        self.task = task
+        self.total = total
+        self.rows = self.unique = self.present = self.characters = 0
+        self.answered = self.failed = self.charged = 0
+        self.again: dict[Reason, int] = {}
+        self.cost_usd = 0.0
+        self._told = 0.0
+
+    def tell(self, *, at_the_end: bool = False) -> None:
+        """Emit where things stand."""
+        now = time.monotonic()
+        if now - self._told < PROGRESS_SECONDS and not at_the_end:
+            return
+        self._told = now
+        open_requests = self.unique - self.present - self.answered - self.failed
+        emit(
+            "progress",
+            task=self.task,
+            done=self.rows - open_requests,
+            total=self.rows if at_the_end and not open_requests else self.total,
+            answered=self.answered,
+            failed=self.failed,
+            again=dict(self.again),
+            cost_usd=round(self.cost_usd, 6),
+        )

@@ -1,0 +1,67 @@
+"""Which requests are new, and which are paid for: asked of SQLite a few hundred at a time.
+
+Memory does not grow with the number of keys; those that were met spill to a temporary file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from bactrian.ledger import Ledger, key_of
+from bactrian.providers import Request
+
+AT_ONCE = 256
+
+
+class Seen:
+    """A set of keys that only grows. A Python set of as many bytes would take 110 bytes a key."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect("", isolation_level=None)
+        self._connection.execute("CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._connection.execute("PRAGMA journal_mode = OFF")
+        self._connection.execute("BEGIN")
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, keys: Sequence[str]) -> list[bool]:
+        """Take note of keys (hex digits, a few hundred at once); return which were new."""
+        short = [bytes.fromhex(key) for key in keys]
+        marks = ",".join("?" * len(short))
+        found = self._connection.execute(f"SELECT key FROM seen WHERE key IN ({marks})", short)
+        met = {key for (key,) in found}
+        new = []
+        for key in short:
+            new.append(key not in met)
+            met.add(key)
+        fresh = [(key,) for key, is_new in zip(short, new, strict=True) if is_new]
+        self._connection.executemany("INSERT INTO seen VALUES (?)", fresh)
+        self._size += len(fresh)
+        return new
+
+
+class LookedUp(NamedTuple):
+    """A request, and what is known of it."""
+
+    key: str
+    request: Request
+    is_new: bool
+    """The first of its key."""
+    is_present: bool
+    """New, and its answer is in the ledger."""
+
+
+def looked_up(requests: Iterable[Request], seen: Seen, ledger: Ledger | None) -> Iterator[LookedUp]:
+    """Yield every request with what is known of it, in order."""
+    drawn = iter(requests)
+    while some := list(islice(drawn, AT_ONCE)):
+        keys = [key_of(request) for request in some]
+        new = seen.add(keys)
+        present = ledger.present(keys) if ledger is not None else frozenset()
+        for key, request, is_new in zip(keys, some, new, strict=True):
+            yield LookedUp(key, request, is_new, is_new and key in present)
