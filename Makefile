@@ -4,24 +4,30 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 STAMPS := .venv/.stamps
 
-.PHONY: demo test check format docs install clean chromium
+.PHONY: demo test check format docs install clean chromium apertium bench-data faults
 .DEFAULT_GOAL := demo
 
 demo: $(STAMPS)/base  ## the whole road on real data, offline after the install
 	$(BIN)/bactrian demo
 
-test: $(STAMPS)/dev $(STAMPS)/base chromium  ## the whole suite
+test: $(STAMPS)/dev $(STAMPS)/base chromium apertium  ## the whole suite
 	$(BIN)/pytest
 
 check: $(STAMPS)/dev  ## format, lint, types, shape
-	$(BIN)/ruff format --check src tests demo
-	$(BIN)/ruff check src tests demo
+	$(BIN)/ruff format --check src tests demo benchmarks
+	$(BIN)/ruff check src tests demo benchmarks
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_shape.py
 
 format: $(STAMPS)/dev
-	$(BIN)/ruff format src tests demo
-	$(BIN)/ruff check --fix src tests demo
+	$(BIN)/ruff format src tests demo benchmarks
+	$(BIN)/ruff check --fix src tests demo benchmarks
+
+bench-data: $(STAMPS)/dev  ## the data engine beside its peers: a line a figure, 1 where one is short
+	$(BIN)/python benchmarks/data/run.py $(BENCH)
+
+faults: $(STAMPS)/dev $(STAMPS)/base  ## kills and breaks things: a line a fault, 1 where one is short
+	$(BIN)/python tests/faults/run.py
 
 docs: $(STAMPS)/dev  ## renew what is made from the code
 	BACTRIAN_RENEW_DOCS=1 $(BIN)/pytest tests/test_docs.py -k reference
@@ -35,6 +41,15 @@ chromium:
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null || \
 	  echo "no Chromium could be installed: the browser tests will be skipped"; \
 	else echo "no Chromium here: the browser tests will be skipped"; fi
+
+# One test meets a real translation engine; where it is absent and apt-get is at hand it is installed.
+apertium:
+	@command -v apertium-apy >/dev/null || \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+	  apertium apertium-apy apertium-eng-spa apertium-en-gl >/dev/null || \
+	  echo "no Apertium could be installed: its test will be skipped"; \
+	else echo "no Apertium here: its test will be skipped"; fi
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv

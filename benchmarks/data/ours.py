@@ -36,8 +36,21 @@ VERBS = (
     "Write",
     "Answer",
 )
-NOUNS = ("camel", "desert", "river", "market", "school", "harvest", "poem", "recipe", "law")
-NOUNS = (*NOUNS, "bridge", "planet", "engine", "festival")
+NOUNS = (
+    "camel",
+    "desert",
+    "river",
+    "market",
+    "school",
+    "harvest",
+    "poem",
+    "recipe",
+    "law",
+    "bridge",
+    "planet",
+    "engine",
+    "festival",
+)
 
 
 def instructions(n: int) -> Iterator[Instruction]:
@@ -61,6 +74,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--out", default="bactrian-bench-out")
     parser.add_argument("--rpm", type=int, default=0)
+    parser.add_argument(
+        "--times", type=int, default=1, help="how often the same rows are asked for"
+    )
     parser.add_argument("--budget", type=float, default=1e6, help="USD; the reserve is kept too")
     return parser.parse_args()
 
@@ -82,7 +98,8 @@ def main() -> None:
     budget = Budget(told.budget)
 
     def requests() -> Iterator[Request]:
-        return (provider.request(row, english) for row in instructions(told.n))
+        for _ in range(told.times):
+            yield from (provider.request(row, english) for row in instructions(told.n))
 
     folder = Path(told.out)
     with Ledger(folder / "en.sqlite") as ledger:

@@ -156,6 +156,24 @@ def extend(bench: Bench) -> Iterator[Figure]:
     yield Figure("grown_by_100_rows", row["ids"], 1100, at_most=False)
 
 
+def twice(bench: Bench) -> Iterator[Figure]:
+    """Yield what is paid for 1,000 texts that are asked for three times each."""
+    settings = argparse.Namespace(
+        venvs=str(WORK / "venvs"), work=str(WORK / "data"), port=bench.told.port, latency_ms=50
+    )
+    out = WORK / "data" / "twice"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    mock = bench.runner.Mock(settings)
+    try:
+        row = bench.runner.one(settings, mock, "ours", 1000, 64, str(out), ("--times", "3"))
+    finally:
+        mock.close()
+    bench.rows.append({"mode": "twice", **row})
+    yield Figure("asked_thrice_paid_of_1000", row["stats"]["paid"], 1000)
+    yield Figure("asked_thrice_answered", row["report"]["rows"], 1000, at_most=False)
+
+
 def memory(bench: Bench) -> Iterator[Figure]:
     """Yield bytes of memory a row, from 100,000 to 400,000 rows."""
     row = bench.do("memory", "ours", 256, n=100_000, latency_ms=1, limit=900)
@@ -209,6 +227,7 @@ FIGURES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "faults": faults,
     "limits": limits,
     "extend": extend,
+    "twice": twice,
     "memory": memory,
     "long": long,
 }
@@ -281,7 +300,7 @@ def _load(path: Path) -> ModuleType:
 
 
 def _median(rows: list[dict[str, Any]], name: str) -> float:
-    return statistics.median(row[name] for row in rows)
+    return float(statistics.median(row[name] for row in rows))
 
 
 def _short(row: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import typer
 from bactrian.cli.options import Verb, shown
 
 Stage = Literal["translate", "respond"]
-DONE = {"translate": "translated", "respond": "answered"}
+DONE = {"translation": "translated", "response": "answered"}
 ShardOption = Annotated[
     str,
     typer.Option(
@@ -22,31 +22,39 @@ ShardOption = Annotated[
 
 def ask_all(at: Verb, stage: Stage, using: Any, shard: str) -> dict[str, Any]:
     """Run a stage in every language of the recipe; return what to say of it as plain values."""
-    from bactrian.data.ask import Shard
-
-    part = Shard.parse(shard)
-    languages = {
-        language.code: ask_one(at, stage, language, using, part)
-        for language in at.workspace.languages
-    }
+    stages = stages_of(at, stage, using, shard)
+    languages = {code: ask_one(at, one) for code, one in stages.items()}
     return {"using": using.provider.name, "languages": languages}
 
 
-def ask_one(at: Verb, stage: Stage, language: Any, using: Any, shard: Any) -> dict[str, Any]:
-    """Run a stage in one language, and say what came of it."""
-    from bactrian.data.ask import ask
+def stages_of(at: Verb, stage: Stage, using: Any, shard: str = "") -> dict[str, Any]:
+    """Return the stage in every language; a pair that nobody translates is said before the first.
+
+    Raises LanguageError and ConfigError.
+    """
+    from bactrian.data.ask import Shard
     from bactrian.data.respond import responding
     from bactrian.data.translate import translating
 
-    made = translating if stage == "translate" else responding
-    done = ask(made(at.workspace, language, using, shard))
+    made, part = translating if stage == "translate" else responding, Shard.parse(shard)
+    return {
+        language.code: made(at.workspace, language, using, part)
+        for language in at.workspace.languages
+    }
+
+
+def ask_one(at: Verb, stage: Any) -> dict[str, Any]:
+    """Run a stage in one language, and say what came of it."""
+    from bactrian.data.ask import ask
+
+    done = ask(stage)
     cost = sum(one.cost_usd for one in done.filled)
-    told = [f"{done.answered} {DONE[stage]}"]
+    told = [f"{done.answered} {DONE[stage.kind]}"]
     if done.missing:
         told.append(f"{done.missing} missing")
     if cost:
         told.append(f"{cost:.4f} USD")
-    at.say(f"{language.code}  {', '.join(told)}  {shown(done.path)}")
+    at.say(f"{stage.language.code}  {', '.join(told)}  {shown(done.path)}")
     return {
         "rows": done.rows,
         "missing": done.missing,

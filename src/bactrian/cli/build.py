@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from bactrian.cli.asking import ask_one, foretell
+from bactrian.cli.asking import ask_one, foretell, stages_of
 from bactrian.cli.options import DryRun, Folder, Json, Languages, Limit, Set, Verb, shown, verb
 
 
@@ -52,17 +52,19 @@ def _rows(at: Verb) -> dict[str, Any]:
     """Bring every language to checked rows, one language after the other."""
     from bactrian.data.check import check_rows
     from bactrian.data.collect import collect
-    from bactrian.data.ask import Shard
     from bactrian.data.providers import engage
 
     collect(at.workspace)
     translator, model = engage("translate", at.workspace), engage("respond", at.workspace)
     model = model.sharing(translator)
+    translations = stages_of(at, "translate", translator)
+    responses = stages_of(at, "respond", model)
     told = {}
     for language in at.workspace.languages:
-        told[language.code] = {
-            "translate": ask_one(at, "translate", language, translator, Shard()),
-            "respond": ask_one(at, "respond", language, model, Shard()),
+        code = language.code
+        told[code] = {
+            "translate": ask_one(at, translations[code]),
+            "respond": ask_one(at, responses[code]),
         }
         check_rows(at.workspace, language)
     return told

@@ -20,6 +20,9 @@ from bactrian.providers.terms import Accept, Terms
 from bactrian.recipe import Provider, Respond
 from bactrian.workspace import Workspace
 
+USUAL = {"google": "nmt"}
+"""The model that is priced where the recipe names none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Engaged:
@@ -69,7 +72,7 @@ def price_of_section(section: Provider, workspace: Workspace) -> Price:
     prices = workspace.recipe.budget.prices
     return price_of(
         section.using,
-        section.model,
+        section.model or USUAL.get(section.using, ""),
         section.price,
         workspace.given(prices) if prices else None,
         endpoints=section.endpoints,
