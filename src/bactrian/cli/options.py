@@ -62,6 +62,7 @@ def verb(
     from bactrian import events, runs
     from bactrian.cli.terminal import reader
     from bactrian.languages import parse
+    from bactrian.providers.secrets import nothing_is_sent
     from bactrian.workspace import open_workspace
 
     told = list(overrides or [])
@@ -74,7 +75,8 @@ def verb(
     parse(workspace.recipe.languages)
     with reader(as_json) as terminal, events.reading(terminal):
         if dry_run:
-            yield Verb(workspace, as_json)
+            with nothing_is_sent():
+                yield Verb(workspace, as_json)
             return
         with runs.run(workspace.runs, name, workspace.recipe, ["bactrian", *sys.argv[1:]]):
             yield Verb(workspace, as_json)

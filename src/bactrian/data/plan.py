@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from bactrian import table
 from bactrian.data.ask import Asking, need
@@ -26,6 +28,7 @@ from bactrian.providers.forecast import (
     tokenizer_of,
     tokens_per_character,
 )
+from bactrian.recipe import Translate
 from bactrian.workspace import Workspace
 
 Stage = Literal["translate", "respond"]
@@ -71,6 +74,15 @@ class Plan:
     def facts(self) -> dict[str, Any]:
         """Return the plan as plain values."""
         return {**asdict(self), "send": self.requests}
+
+
+class Sums(NamedTuple):
+    """The rows that will be asked for, and their code points."""
+
+    rows: int
+    prompt: int
+    """Of instruction and input."""
+    output: int
 
 
 def plan_stage(workspace: Workspace, language: Language, stage: Stage, using: Engaged) -> Plan:
@@ -139,21 +151,30 @@ def _prompts(workspace: Workspace, asking: Asking) -> tuple[int, int, Range]:
         found = need(asking)
         exact = float(found.characters)
         return found.missing, found.present, Range(exact, exact, exact)
-    rows, characters, _ = _asked_for(workspace)
-    return rows, 0, characters_ratio(code) * characters
+    sums = _asked_for(workspace)
+    return sums.rows, 0, characters_ratio(code) * sums.prompt
 
 
-def _asked_for(workspace: Workspace) -> tuple[int, float, float]:
-    """Return (rows, code points of instruction and input, of output) that will be translated."""
-    told = workspace.recipe.translate
-    rows, prompt, output = 0, 0, 0
+def _asked_for(workspace: Workspace) -> Sums:
+    """Return what will be translated of the English rows."""
     collect(workspace)
-    for row in table.read(workspace.stage("sources", "en")):
+    path, told = workspace.stage("sources", "en"), workspace.recipe.translate
+    found = table.info(path)
+    assert found is not None  # just collected
+    return _sums(path, found.content, told.programming, told.destroyed)
+
+
+@lru_cache(maxsize=4)
+def _sums(path: Path, content: str, programming: Any, destroyed: Any) -> Sums:
+    """Read the rows once for all languages; ``content`` is their hash."""
+    told = Translate(programming=programming, destroyed=destroyed)
+    rows = prompt = output = 0
+    for row in table.read(path):
         if road(row.flags, told).way in ("translate", "adapt"):
             rows += 1
             prompt += len(row.example.instruction) + len(row.example.input)
             output += len(row.example.output)
-    return rows, float(prompt), float(output)
+    return Sums(rows, prompt, output)
 
 
 def _answer_tokens(workspace: Workspace, asking: Asking, tokenizer: str) -> tuple[Range, str]:
@@ -164,11 +185,11 @@ def _answer_tokens(workspace: Workspace, asking: Asking, tokenizer: str) -> tupl
         # the standard error of a mean: 1.96 of it either way
         off = 1.96 * statistics.stdev(known) / len(known) ** 0.5
         return Range(max(0.0, mean - off), mean, mean + off), f"from {len(known):,} answers"
-    rows, _, output = _asked_for(workspace)
-    if asking.is_english or not rows:
+    sums = _asked_for(workspace)
+    if asking.is_english or not sums.rows:
         return NOTHING, "nothing to ask"
     return (
-        response_tokens(output / rows, asking.language.code, tokenizer),
+        response_tokens(sums.output / sums.rows, asking.language.code, tokenizer),
         "from the length of the English outputs",
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from bactrian.data.spans import Piece, Protected, Restored, join, pieces, protect, restore
@@ -21,7 +21,7 @@ BORDER_LOST = "the border between instruction and input"
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """What was read back; ``broken`` is what did not come back as it was, and empty when all did."""
+    """What was read back; ``broken`` is what did not come back as it was, else empty."""
 
     instruction: str
     input: str
@@ -81,17 +81,23 @@ class Wording:
     @cached_property
     def _protected(self) -> Protected:
         if not self._joined:
-            return protect(self.instruction, also=self.kept)
+            return _protect(self.instruction, self.kept)
         before = self.instruction.replace(BORDER, " ")
         text = f"{before}\n\n{BORDER}\n\n{self.input.replace(BORDER, ' ')}"
         place = len(before) + 2
-        return protect(text, also=(*self.kept, (place, place + 1)))
+        return _protect(text, (*self.kept, (place, place + 1)))
 
     def _cut(self) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
         instruction = pieces(self.instruction, also=self.kept)
         if self.keep_input:
             return instruction, (Piece(self.input, sent=False),) if self.input else ()
         return instruction, pieces(self.input)
+
+
+@lru_cache(maxsize=1 << 17)
+def _protect(text: str, also: tuple[tuple[int, int], ...]) -> Protected:
+    """The same for every language and every pass over the rows; at most some 80 MB of memory."""
+    return protect(text, also=also)
 
 
 def _broken(restored: Restored) -> str:

@@ -16,7 +16,7 @@ from bactrian.languages import Language
 from bactrian.providers import Again, NoAnswer, Outcome, Request, Told, options, pairs
 from bactrian.providers.calls import Call, Heard, Limits, Translated, translate
 from bactrian.providers.http import Lane, Reply, refusal
-from bactrian.providers.secrets import keys
+from bactrian.providers.secrets import keys, planning
 from bactrian.providers.threads import Threads, installed
 
 KEY = "DEEPL_AUTH_KEY"
@@ -50,7 +50,7 @@ class DeepL:
         model = options.model(section, "default")
         _one_of("options.formality", said["formality"], FORMALITY)
         _one_of("model", model, MODELS)
-        if not installed("deepl"):
+        if not planning() and not installed("deepl"):
             raise MissingExtra(
                 "DeepL needs its official client, which is not installed",
                 "pip install 'bactrian[deepl]'",

@@ -18,7 +18,7 @@ from bactrian.languages import Language
 from bactrian.providers import Again, NoAnswer, Outcome, Request, Told, options, pairs
 from bactrian.providers.calls import Call, Heard, Limits, Translated, translate
 from bactrian.providers.http import Client, Lane, Reply, refusal, retry_after, said_in
-from bactrian.providers.secrets import Key, keys
+from bactrian.providers.secrets import Key, keys, planning
 from bactrian.providers.threads import Threads, installed
 
 GOOGLE = "https://translation.googleapis.com"
@@ -138,7 +138,7 @@ class Advanced:
     """v3 with the official client, its REST transport, a thread for each call."""
 
     def __init__(self, told: Told, name: str, said: dict[str, Any]) -> None:
-        if not installed("google.cloud.translate_v3"):
+        if not planning() and not installed("google.cloud.translate_v3"):
             raise MissingExtra(
                 "Google's v3 needs its official client, which is not installed",
                 f"pip install 'bactrian[google]', or set {KEY} for v2, which needs no client",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from bactrian.errors import ConfigError, ProviderError
@@ -12,6 +14,7 @@ from bactrian.errors import ConfigError, ProviderError
 LOOKS_LIKE_A_KEY = re.compile(r"^(sk-|AIza|ghp_|hf_|Bearer )|[0-9a-f]{8}-[0-9a-f-]{27}(:fx)?$")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
+_planning: ContextVar[bool] = ContextVar("planning", default=False)
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -36,9 +39,10 @@ def keys(names: Iterable[str], usual: str, *, needed: bool = True) -> tuple[Key,
     without ``needed`` no key at all is a single empty one (a server of one's own).
     """
     told = tuple(names)
+    needed = needed and not planning()
     found = tuple(_key(name) for name in told or (usual,))
     for key in found:
-        if not key.secret and (needed or told):
+        if not key.secret and (needed or (told and not planning())):
             raise ProviderError(f"no key: {key.name} is not set", _how(key.name))
         if not key.secret.isprintable() or " " in key.secret:
             raise ProviderError(
@@ -46,6 +50,21 @@ def keys(names: Iterable[str], usual: str, *, needed: bool = True) -> tuple[Key,
                 _how(key.name),
             )
     return found
+
+
+@contextmanager
+def nothing_is_sent() -> Iterator[None]:
+    """Let providers be made without keys and clients: to plan takes neither."""
+    token = _planning.set(True)
+    try:
+        yield
+    finally:
+        _planning.reset(token)
+
+
+def planning() -> bool:
+    """Whether a provider is made that will not send."""
+    return _planning.get()
 
 
 def _key(name: str) -> Key:
@@ -76,4 +95,7 @@ def _from_keyring(name: str) -> str:
     service, slash, user = name.removeprefix("keyring:").partition("/")
     if not slash:
         raise ConfigError(f"{name} has no user", "write keyring:service/user")
-    return keyring.get_password(service, user) or ""
+    try:
+        return keyring.get_password(service, user) or ""
+    except keyring.errors.KeyringError as error:
+        raise ProviderError(f"{name} cannot be read: {error}", _how(name)) from None
