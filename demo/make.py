@@ -22,7 +22,9 @@ from choose_rows import split_prompt
 
 from bactrian.languages import get
 from bactrian.ledger import Entry, Ledger, key_of
+from bactrian.providers import Told
 from bactrian.providers.recorded import RecordedChat, RecordedTranslator
+from bactrian.recipe import Provider
 from bactrian.schema import Instruction
 
 HERE = Path(__file__).parent
@@ -100,11 +102,12 @@ def _record(code: str, english: list[dict[str, str]], translated: list[dict[str,
     path.unlink(missing_ok=True)
     language, folder = get(code), path.parent
     folder.mkdir(exist_ok=True)
-    translator, chat = RecordedTranslator(MODEL, folder), RecordedChat(MODEL, folder)
+    told_of = Told(Provider(model=MODEL), folder)
+    translator, chat = RecordedTranslator(told_of), RecordedChat(told_of)
     with Ledger(path) as ledger:
         for source, there in zip(english, translated, strict=True):
-            told = Instruction(source["id"], "en", source["instruction"], source["input"])
-            asked = translator.request(told, language)
+            both = (source["instruction"], source["input"])
+            asked = translator.request(both, get("en"), language)
             texts = json.dumps([there["instruction"], there["input"]], ensure_ascii=False)
             ledger.put(Entry(key_of(asked), "translation", ORIGINS[code], texts, time=MADE))
             task = Instruction(source["id"], code, there["instruction"], there["input"])

@@ -15,7 +15,7 @@ import pytest
 
 import bactrian.ledger as module
 from bactrian.errors import LedgerError
-from bactrian.ledger import Charge, Entry, Ledger, Total, key_of
+from bactrian.ledger import Charge, Entry, Ledger, Total, key_of, tables
 from bactrian.ledger.merge import Merged, merge
 from bactrian.ledger.tables import reckon
 
@@ -156,7 +156,7 @@ def test_a_full_disk_is_said_and_loses_nothing_committed(tmp_path: Path) -> None
     with sqlite3.connect(path) as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.close()
-    original = module.connect
+    original = tables.connect
 
     def small(path: Path, read_only: bool) -> sqlite3.Connection:
         connection = original(path, read_only)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import typer
@@ -18,12 +19,16 @@ ShardOption = Annotated[
         metavar="I/N",
     ),
 ]
+EngineOption = Annotated[
+    str,
+    typer.Option("--engine", help="ray: on the actors of a Ray cluster (docs/providers-local.md)."),
+]
 
 
 def ask_all(at: Verb, stage: Stage, using: Any, shard: str) -> dict[str, Any]:
     """Run a stage in every language of the recipe; return what to say of it as plain values."""
     stages = stages_of(at, stage, using, shard)
-    languages = {code: ask_one(at, one) for code, one in stages.items()}
+    languages = dict(asked(at, stages, using))
     return {"using": using.provider.name, "languages": languages}
 
 
@@ -43,11 +48,26 @@ def stages_of(at: Verb, stage: Stage, using: Any, shard: str = "") -> dict[str, 
     }
 
 
+def asked(at: Verb, stages: dict[str, Any], using: Any) -> Iterator[tuple[str, Any]]:
+    """Run the stage in every language: one after the other, or side by side in batches."""
+    if not getattr(using.section, "batch", False):
+        yield from ((code, ask_one(at, stage)) for code, stage in stages.items())
+        return
+    from bactrian.data.ask_batches import ask_in_batches
+
+    for stage, done in ask_in_batches(list(stages.values())):
+        yield stage.language.code, tell(at, stage, done)
+
+
 def ask_one(at: Verb, stage: Any) -> dict[str, Any]:
     """Run a stage in one language, and say what came of it."""
     from bactrian.data.ask import ask
 
-    done = ask(stage)
+    return tell(at, stage, ask(stage))
+
+
+def tell(at: Verb, stage: Any, done: Any) -> dict[str, Any]:
+    """Say what came of a stage in one language; return it as plain values."""
     cost = sum(one.cost_usd for one in done.filled)
     told = [f"{done.answered} {DONE[stage.kind]}"]
     if done.missing:

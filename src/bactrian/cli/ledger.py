@@ -56,9 +56,10 @@ def show(
                 told.append({"ledger": str(path), **total._asdict()})
                 if not as_json:
                     print(
-                        f"{shown(path)}  {total.kind} by {total.provider}: {total.answers} answers, "
-                        f"{total.charges} paid for nothing, {total.tokens_in}+{total.tokens_out} "
-                        f"tokens, {total.characters} characters, {total.cost_usd:.4f} USD"
+                        f"{shown(path)}  {total.kind} by {total.provider}: "
+                        f"{total.answers} answers, {total.charges} paid for nothing, "
+                        f"{total.tokens_in}+{total.tokens_out} tokens, "
+                        f"{total.characters} characters, {total.cost_usd:.4f} USD"
                     )
     if as_json:
         import orjson
@@ -69,10 +70,11 @@ def show(
 def _pairs(into: Path, others: list[Path]) -> dict[Path, list[Path]]:
     """Return which ledgers go into which: folders by file name, files into the one."""
     sources = [path for place in others for path in _ledgers(place)]
-    if into.suffix == ".sqlite":
+    if into.suffix == ".sqlite" or into.is_file():
         return {into: sources}
+    folder = _folder(into)
     return {
-        into / name: [path for path in sources if path.name == name]
+        folder / name: [path for path in sources if path.name == name]
         for name in sorted({path.name for path in sources})
     }
 
@@ -83,7 +85,18 @@ def _ledgers(place: Path) -> list[Path]:
 
     if place.is_file():
         return [place]
-    found = sorted(place.glob("*.sqlite")) or sorted(place.glob("ledger/*.sqlite"))
+    found = sorted(_folder(place).glob("*.sqlite"))
     if not found:
         raise LedgerError(f"{place} holds no ledgers", "name *.sqlite files, or their folder")
     return found
+
+
+def _folder(place: Path) -> Path:
+    """Return where the ledgers lie: of a workspace, of a dataset, or the folder itself."""
+    from bactrian.workspace import open_workspace
+
+    if (place / "recipe.toml").is_file():
+        return open_workspace(place).dataset / "ledger"
+    if any(place.glob("*.sqlite")) or not (place / "ledger").is_dir():
+        return place
+    return place / "ledger"

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from bactrian.cli.asking import stages_of
 from bactrian.cli.options import Folder, Json, Languages, Limit, Set, Verb, verb
 
 Pilot = Annotated[
@@ -46,9 +47,14 @@ def plan(
 
 def _pilot(at: Verb, rows: int) -> None:
     from bactrian.data.pilot import chosen, pilot
+    from bactrian.data.plan import ENOUGH
     from bactrian.data.providers import engage
 
-    translator, model = engage("translate", at.workspace), engage("respond", at.workspace)
+    translator = engage("translate", at.workspace)
+    model = engage("respond", at.workspace).sharing(translator)
+    stages_of(at, "translate", translator)
+    if rows < ENOUGH:
+        at.say(f"fewer than {ENOUGH} answers a language do not say how long the others will be")
     drawn = chosen(at.workspace, rows)
     for language in at.workspace.languages:
         if language.code == "en":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bactrian.cli.asking import ShardOption, ask_all, foretell
+from bactrian.cli.asking import EngineOption, ShardOption, ask_all, foretell
 from bactrian.cli.options import DryRun, Folder, Json, Languages, Limit, Set, verb
 
 
@@ -11,6 +11,7 @@ def respond(
     languages: Languages = "",
     limit: Limit = 0,
     shard: ShardOption = "",
+    engine: EngineOption = "",
     dry_run: DryRun = False,
     as_json: Json = False,
     overrides: Set = None,
@@ -27,6 +28,6 @@ def respond(
         as_json=as_json,
         overrides=overrides,
     ) as at:
-        using = engage("respond", at.workspace)
+        using = engage("respond", at.workspace, engine=engine)
         done = foretell(at, "respond", using) if dry_run else ask_all(at, "respond", using, shard)
         at.result(**done)

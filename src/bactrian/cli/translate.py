@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bactrian.cli.asking import ShardOption, ask_all, foretell
+from bactrian.cli.asking import EngineOption, ShardOption, ask_all, foretell
 from bactrian.cli.options import DryRun, Folder, Json, Languages, Limit, Set, shown, verb
 
 
@@ -11,6 +11,7 @@ def translate(
     languages: Languages = "",
     limit: Limit = 0,
     shard: ShardOption = "",
+    engine: EngineOption = "",
     dry_run: DryRun = False,
     as_json: Json = False,
     overrides: Set = None,
@@ -28,7 +29,7 @@ def translate(
         as_json=as_json,
         overrides=overrides,
     ) as at:
-        using = engage("translate", at.workspace)
+        using = engage("translate", at.workspace, engine=engine)
         sources = collect(at.workspace)
         at.say(f"{sources.rows} English instructions  {shown(sources.path)}")
         done = (

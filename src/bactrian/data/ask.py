@@ -7,7 +7,7 @@ rows before it and the ledger. Translation and responses are both this.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -73,6 +73,9 @@ class Shard:
         return self.of == 1 or int(key_of(request)[:8], 16) % self.of == self.number - 1
 
 
+WHOLE = Shard()
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """One stage in one language."""
@@ -91,9 +94,11 @@ class Asking:
     terms: Terms = field(default_factory=Terms)
     limit: int = 0
     """First rows of each table to work on; 0 means all."""
-    shard: Shard = Shard()
+    shard: Shard = WHOLE
     own: frozenset[str] = frozenset()
     """Ids that the language has rows of its own for: these stand in place of the first table's."""
+    joined: frozenset[str] = frozenset()
+    """Ids of own rows that stand in the first table already; the limit counts them apart."""
 
     @property
     def is_english(self) -> bool:
@@ -126,7 +131,7 @@ def need(asking: Asking) -> Need:
     path = asking.ledger
     with Ledger(path, read_only=True) if path.is_file() else nullcontext() as ledger:
         way = asking.ways[0] if asking.ways else _nothing
-        return survey(ledger, _requests(asking, _drawn(asking), way, Paid(ledger)))
+        return survey(ledger, requests_of(asking, drawn(asking), way, Paid(ledger)))
 
 
 def ask(asking: Asking) -> Asked:
@@ -134,23 +139,50 @@ def ask(asking: Asking) -> Asked:
 
     A shard fills its ledger and writes no table: that is for whoever has merged all of them.
     """
+    if (done := finished(asking)) is not None:
+        return done
+    with paid_for(asking) as ledger:
+        filled = fill_rows(asking, lambda: drawn(asking), ledger) if ledger is not None else ()
+        return derived(asking, ledger, filled)
+
+
+def finished(asking: Asking) -> Asked | None:
+    """Return what was made, where the table is that of today's rows and nothing is missing in it.
+
+    Raises DataError where the stage before has not run.
+    """
     made_from = asking.made_from
     if made_from is None:
         raise DataError(
             f"{asking.rows_from[0]} does not exist", "run the stage before this one on the folder"
         )
     found = table.info(asking.rows_to)
-    if found is not None and found.made_from == made_from and not found.facts["missing"]:
-        return Asked(asking.rows_to, found.rows, found.rows, 0, ())
-    with locked(asking.ledger.parent, asking.ledger.name), _ledger(asking) as ledger:
-        paid = Paid(ledger)
-        filled = fill_rows(asking, lambda: _drawn(asking), ledger) if ledger is not None else ()
-        if asking.shard.of > 1:
-            answered = sum(one.need.present + one.answered for one in filled)
-            failed = sum(one.failed for one in filled)
-            return Asked(asking.ledger, answered + failed, answered, failed, filled)
-        facts = {"missing": 0}
-        found = table.write(asking.rows_to, _rows(asking, paid, facts), made_from, facts)
+    if found is None or found.made_from != made_from or found.facts["missing"]:
+        return None
+    return Asked(asking.rows_to, found.rows, found.rows, 0, ())
+
+
+@contextmanager
+def paid_for(asking: Asking) -> Iterator[Ledger | None]:
+    """Open the stage's ledger, for this process alone; None where nobody has to be asked."""
+    with (
+        locked(asking.ledger.parent, asking.ledger.name),
+        Ledger(asking.ledger) if asking.ways else nullcontext() as ledger,
+    ):
+        yield ledger
+
+
+def derived(asking: Asking, ledger: Ledger | None, filled: tuple[Filled, ...]) -> Asked:
+    """Write the table from the rows and the ledger; a shard only counts."""
+    if asking.shard.of > 1:
+        answered = sum(one.need.present + one.answered for one in filled)
+        failed = sum(one.failed for one in filled)
+        return Asked(asking.ledger, answered + failed, answered, failed, filled)
+    made_from = asking.made_from
+    assert made_from is not None  # asked before anything was sent
+    facts = {"missing": 0}
+    rows = _rows(asking, Paid(ledger), facts)
+    found = table.write(asking.rows_to, rows, made_from, facts)
     emit("made", path=str(asking.rows_to), rows=found.rows)
     missing = facts["missing"]
     return Asked(asking.rows_to, found.rows, found.rows - missing, missing, filled)
@@ -160,10 +192,6 @@ def _nothing(row: table.Row, paid: Paid) -> None:
     return None
 
 
-def _ledger(asking: Asking) -> AbstractContextManager[Ledger | None]:
-    return Ledger(asking.ledger) if asking.ways else nullcontext()
-
-
 def fill_rows(asking: Asking, rows: Rows, ledger: Ledger) -> tuple[Filled, ...]:
     """Ask for what rows need, one way after the other; ``rows`` is called for each way anew."""
     before = table.info(asking.rows_from[0])
@@ -171,36 +199,58 @@ def fill_rows(asking: Asking, rows: Rows, ledger: Ledger) -> tuple[Filled, ...]:
     return tuple(
         fill(
             ledger,
-            _requests(asking, rows(), way, Paid(ledger)),
+            requests_of(asking, rows(), way, Paid(ledger)),
             asking.provider,
             asking.kind,
             terms=asking.terms,
             task=f"{task} way {number}" if number > 1 else task,
-            total=before.rows if before and number == 1 else None,
+            total=min(before.rows, asking.limit or before.rows) if before and number == 1 else None,
         )
         for number, way in enumerate(asking.ways, start=1)
     )
 
 
-def _drawn(asking: Asking) -> Iterator[table.Row]:
+def drawn(asking: Asking) -> Iterator[table.Row]:
+    """Yield the rows that the stage works on, in order."""
     for path in asking.rows_from:
         if path == asking.rows_from[0] or path.is_file():
-            rows = islice(table.read(path), asking.limit or None)
+            rows = _first(table.read(path), asking.limit, asking.joined)
             own = asking.own if path == asking.rows_from[0] else ()
             yield from (row for row in rows if row.example.id not in own)
 
 
-def _requests(asking: Asking, rows: Iterable[table.Row], way: Way, paid: Paid) -> Iterator[Request]:
+def _first(rows: Iterable[table.Row], limit: int, joined: frozenset[str]) -> Iterator[table.Row]:
+    """Yield the first rows: as many of those that are joined, and as many of the others."""
+    if not (limit and joined):
+        yield from islice(rows, limit or None)
+        return
+    counted = {True: 0, False: 0}
+    for row in rows:
+        own = row.example.id in joined
+        counted[own] += 1
+        if counted[own] <= limit:
+            yield row
+
+
+def requests_of(
+    asking: Asking, rows: Iterable[table.Row], way: Way, paid: Paid
+) -> Iterator[Request]:
+    """Yield what a way asks for, in the order of the rows."""
     for row in rows:
         if row.example.missing:
             continue
         request = way(row, paid)
-        if request is not None and asking.shard.takes(request):
+        if request is not None and (asking.shard.of == 1 or _takes(asking, row, request, paid)):
             yield request
 
 
+def _takes(asking: Asking, row: table.Row, request: Request, paid: Paid) -> bool:
+    """By the key of the first way: only its shard has the answer that a second follows from."""
+    return asking.shard.takes(asking.ways[0](row, paid) or request)
+
+
 def _rows(asking: Asking, paid: Paid, facts: dict[str, Any]) -> Iterator[table.Row]:
-    for row in _drawn(asking):
+    for row in drawn(asking):
         settled = row if row.example.missing else asking.settle(row, paid)
         missing = settled.example.missing
         facts["missing"] += bool(missing) and not missing.startswith(LEFT_OUT)

@@ -20,7 +20,7 @@ from bactrian.ledger import Ledger
 from bactrian.workspace import Workspace
 
 STRATA = 8
-"""Classes of length, with and without an input, that the rows are drawn from in equal parts."""
+"""Classes of length that the rows are drawn from in equal parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Piloted:
 
 
 def chosen(workspace: Workspace, rows: int) -> tuple[table.Row, ...]:
-    """Return about ``rows`` English rows for a pilot: the same ones whenever it is asked.
+    """Return ``rows`` English rows for a pilot, if there are so many: the same ones every time.
 
     Stratified by the length of the task: as many rows of each eighth, by a hash of seed and id.
     """
@@ -49,11 +49,11 @@ def chosen(workspace: Workspace, rows: int) -> tuple[table.Row, ...]:
         if road(row.flags, told).way in ("translate", "adapt")
     ]
     asked.sort()
-    each = -(-rows // STRATA)
     taken: set[str] = set()
     for stratum in range(STRATA):
         part = asked[len(asked) * stratum // STRATA : len(asked) * (stratum + 1) // STRATA]
-        taken.update(identifier for _, _, identifier in sorted(part, key=_by_rank)[:each])
+        wanted = rows * (stratum + 1) // STRATA - rows * stratum // STRATA
+        taken.update(identifier for _, _, identifier in sorted(part, key=_by_rank)[:wanted])
     return tuple(
         row for row in table.read(workspace.stage("sources", "en")) if row.example.id in taken
     )
@@ -69,8 +69,8 @@ def pilot(
     """Translate the rows and ask for their responses, into the ledger; make no table."""
     if language.code == "en":
         return Piloted(0, 0, 0.0)
-    rows = tuple(rows)
     translate = translating(workspace, language, translator)
+    rows = tuple(row for row in rows if row.example.id not in translate.own)
     respond = responding(workspace, language, model)
     path = workspace.ledger(language)
     with locked(path.parent, path.name), Ledger(path) as ledger:

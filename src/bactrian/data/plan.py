@@ -7,6 +7,7 @@ answered before (a pilot, an earlier run) says how long they are, else the Engli
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -17,23 +18,26 @@ from bactrian import table
 from bactrian.data.ask import Asking, need
 from bactrian.data.collect import collect
 from bactrian.data.providers import Engaged
-from bactrian.data.respond import responding
+from bactrian.data.respond import PROBE, responding
 from bactrian.data.translate import road, translating
-from bactrian.languages import Language
+from bactrian.languages import Language, get
 from bactrian.ledger import Ledger
+from bactrian.providers import characters_of
+from bactrian.providers.fill import Need
 from bactrian.providers.forecast import (
     Range,
     characters_ratio,
     response_tokens,
     tokenizer_of,
+    tokens_of,
     tokens_per_character,
 )
 from bactrian.recipe import Translate
 from bactrian.workspace import Workspace
 
 Stage = Literal["translate", "respond"]
-ENOUGH = 20
-"""Answers in a ledger after which they, not the English outputs, say how long answers are."""
+ENOUGH = 8
+"""Answers in a ledger from which on they, not the English outputs, say how long answers are."""
 SAMPLED = 2000
 NOTHING = Range(0.0, 0.0, 0.0)
 
@@ -95,7 +99,8 @@ def plan_stage(workspace: Workspace, language: Language, stage: Stage, using: En
 def plan_translation(workspace: Workspace, language: Language, using: Engaged) -> Plan:
     """Return the plan of a translation: exact, but for what comes back broken."""
     found = need(translating(workspace, language, using))
-    sent = Range(found.characters, found.characters, found.characters)
+    sent = _exactly(found.characters)
+    tokens_in, tokens_out = _translated_tokens(using, language, found)
     return Plan(
         "translate",
         language.code,
@@ -103,10 +108,10 @@ def plan_translation(workspace: Workspace, language: Language, using: Engaged) -
         found.missing,
         found.present,
         characters=sent,
-        tokens_in=NOTHING,
-        tokens_out=NOTHING,
-        usd=sent * (using.price.of(characters=1)) if using.price.known else None,
-        basis="counted",
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        usd=_cost(using, tokens_in, tokens_out, sent),
+        basis="counted" if tokens_out == NOTHING else "from the length of the English rows",
         price=using.price.source,
     )
 
@@ -115,18 +120,13 @@ def plan_responses(workspace: Workspace, language: Language, using: Engaged) -> 
     """Return the plan of the responses, from what is known of their length."""
     asking = responding(workspace, language, using)
     tokenizer = tokenizer_of(using.section.model)
-    requests, present, characters = _prompts(workspace, asking)
-    per_character = tokens_per_character(language.code, tokenizer)
-    tokens_in = characters * per_character
+    known = _answered(asking)
+    requests, present, characters = _prompts(workspace, asking, known.answers)
+    tokens_in = characters * tokens_per_character(language.code, tokenizer)
     each, basis = _answer_tokens(workspace, asking, tokenizer)
+    if len(known.sample) >= ENOUGH:
+        each, basis = known.next(requests), f"from {known.answers:,} answers"
     tokens_out = each * requests
-    usd = None
-    if using.price.known:
-        low, middle, high = (
-            using.price.of(getattr(tokens_in, end), getattr(tokens_out, end))
-            for end in ("low", "middle", "high")
-        )
-        usd = Range(low, middle, high)
     return Plan(
         "respond",
         language.code,
@@ -136,23 +136,61 @@ def plan_responses(workspace: Workspace, language: Language, using: Engaged) -> 
         characters=characters,
         tokens_in=tokens_in,
         tokens_out=tokens_out,
-        usd=usd,
+        usd=_cost(using, tokens_in, tokens_out),
         basis=basis,
         price=using.price.source,
     )
 
 
-def _prompts(workspace: Workspace, asking: Asking) -> tuple[int, int, Range]:
-    """Return (requests to send, present, code points): counted where the rows are translated."""
-    code = asking.language.code
+def _exactly(number: float) -> Range:
+    return Range(float(number), float(number), float(number))
+
+
+def _cost(
+    using: Engaged, tokens_in: Range, tokens_out: Range, characters: Range = NOTHING
+) -> Range | None:
+    """Return USD; None where nobody has said what the provider bills."""
+    if not using.price.known:
+        return None
+    low, middle, high = (
+        using.price.of(*(getattr(one, end) for one in (tokens_in, tokens_out, characters)))
+        for end in ("low", "middle", "high")
+    )
+    return Range(low, middle, high)
+
+
+def _translated_tokens(using: Engaged, language: Language, found: Need) -> tuple[Range, Range]:
+    """Return the tokens in and out of a translator that bills them: a chat model."""
+    if using.price.characters is not None or not (using.price.known and found.missing):
+        return NOTHING, NOTHING
+    code, tokenizer = language.code, tokenizer_of(using.section.model)
+    bare = using.provider.request(("", ""), get("en"), language).get("messages", ())
+    around = sum(tokens_of(message["content"], "en", tokenizer) for message in bare)
+    english = found.characters * tokens_per_character("en", tokenizer)
+    said = found.characters * tokens_per_character(code, tokenizer)
+    return _exactly(found.missing * around + english), characters_ratio(code) * said
+
+
+def _prompts(workspace: Workspace, asking: Asking, answers: int) -> tuple[int, int, Range]:
+    """Return (requests to send, present, code points): counted where the rows are translated.
+
+    Before that, every answer in the ledger is taken for one that will be needed.
+    """
     if asking.is_english:
         return 0, 0, NOTHING
-    if table.info(asking.rows_from[0]) is not None:
+    before, english = (
+        table.info(path) for path in (asking.rows_from[0], workspace.stage("sources", "en"))
+    )
+    # a table of fewer rows was made before there were more
+    if before is not None and (english is None or before.rows >= english.rows):
         found = need(asking)
-        exact = float(found.characters)
-        return found.missing, found.present, Range(exact, exact, exact)
+        return found.missing, found.present, _exactly(found.characters)
     sums = _asked_for(workspace)
-    return sums.rows, 0, characters_ratio(code) * sums.prompt
+    requests = max(0, sums.rows - answers)
+    around = characters_of(asking.follows) - len(PROBE.instruction) - len(PROBE.input)
+    text = characters_ratio(asking.language.code) * (sums.prompt / max(1, sums.rows))
+    each = Range(text.low + around, text.middle + around, text.high + around)
+    return requests, sums.rows - requests, each * requests
 
 
 def _asked_for(workspace: Workspace) -> Sums:
@@ -178,27 +216,49 @@ def _sums(path: Path, content: str, programming: Any, destroyed: Any) -> Sums:
 
 
 def _answer_tokens(workspace: Workspace, asking: Asking, tokenizer: str) -> tuple[Range, str]:
-    """Return the tokens of one answer, and where that comes from."""
-    known = _answered(asking)
-    if len(known) >= ENOUGH:
-        mean = statistics.fmean(known)
-        # the standard error of a mean: 1.96 of it either way
-        off = 1.96 * statistics.stdev(known) / len(known) ** 0.5
-        return Range(max(0.0, mean - off), mean, mean + off), f"from {len(known):,} answers"
+    """Return the tokens of one answer, and where that comes from, before any has come."""
     sums = _asked_for(workspace)
     if asking.is_english or not sums.rows:
         return NOTHING, "nothing to ask"
-    return (
-        response_tokens(sums.output / sums.rows, asking.language.code, tokenizer),
-        "from the length of the English outputs",
-    )
+    each = response_tokens(sums.output / sums.rows, asking.language.code, tokenizer)
+    told = asking.follows
+    room = told.get("max_completion_tokens") or told.get("max_tokens") or float("inf")
+    low, middle, high = (min(room, tokens) for tokens in (each.low, each.middle, each.high))
+    return Range(low, middle, high), "from the length of the English outputs"
 
 
-def _answered(asking: Asking) -> list[int]:
+class Answered(NamedTuple):
+    """What a ledger says of the length of answers."""
+
+    answers: int
+    tokens: int
+    """Of all of them, with what was paid for nothing on the way to them."""
+    sample: list[int]
+    """Tokens of some."""
+
+    def next(self, requests: int) -> Range:
+        """Return the mean tokens of so many more, in about 19 of 20 cases.
+
+        Student's interval (1.96 + 2.8 / (n - 1) standard errors), on the scale of ratios, as
+        lengths are skewed. Of Alpaca's and of log-normal lengths it held 87 to 95 % of the totals
+        with 8 answers, 89 to 96 % with 20 and 92 to 96 % with 40.
+        """
+        mean = self.tokens / self.answers
+        relative = statistics.stdev(self.sample) / statistics.fmean(self.sample)
+        error = relative * (1 / self.answers + 1 / max(1, requests)) ** 0.5
+        off = math.exp((1.96 + 2.8 / (len(self.sample) - 1)) * error)
+        return Range(mean / off, mean, mean * off)
+
+
+def _answered(asking: Asking) -> Answered:
     if not asking.ledger.is_file():
-        return []
+        return Answered(0, 0, [])
     with Ledger(asking.ledger, read_only=True) as ledger:
-        return ledger.sample_tokens("response", SAMPLED)
+        sums = [total for total in ledger.totals() if total.kind == "response"]
+        # a provider that does not count tokens says 0
+        sample = [tokens for tokens in ledger.sample_tokens("response", SAMPLED) if tokens]
+    answers, tokens = sum(one.answers for one in sums), sum(one.tokens_out for one in sums)
+    return Answered(answers, tokens, sample)
 
 
 def total(plans: list[Plan]) -> Range | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bactrian import registry
+from bactrian.errors import ConfigError
 from bactrian.languages import Language
 from bactrian.ledger import Ledger, Total
 from bactrian.providers import Price, Told
@@ -55,9 +56,16 @@ class Engaged:
 
 
 def engage(
-    stage: Literal["translate", "respond"], workspace: Workspace, provider: Any = None
+    stage: Literal["translate", "respond"],
+    workspace: Workspace,
+    provider: Any = None,
+    *,
+    engine: str = "",
 ) -> Engaged:
-    """Return who answers a stage as the recipe says, or ``provider`` in place of it."""
+    """Return who answers a stage as the recipe says, or ``provider`` in place of it.
+
+    With the engine ``ray`` the provider answers on the actors of a cluster.
+    """
     section: Provider = getattr(workspace.recipe, stage)
     price = price_of_section(section, workspace)
     if provider is None:
@@ -65,6 +73,16 @@ def engage(
         provider = registry.find(kind, section.using)(Told(section, workspace.recipe_folder, price))
     spent = sum(total.cost_usd for total in spending(workspace))
     return Engaged(section, provider, price, Budget(workspace.recipe.budget.usd, spent))
+
+
+def _made(kind: Literal["translators", "chats"], told: Told, engine: str) -> Any:
+    if engine == "ray":
+        from bactrian.providers.rayed import rayed
+
+        return rayed(kind, told)
+    if engine:
+        raise ConfigError(f"unknown engine {engine}", "leave --engine out, or write --engine ray")
+    return registry.find(kind, told.section.using)(told)
 
 
 def price_of_section(section: Provider, workspace: Workspace) -> Price:

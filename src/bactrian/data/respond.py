@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from bactrian import table
 from bactrian.data.arrival import accepting
-from bactrian.data.ask import Asking, Paid, Shard
+from bactrian.data.ask import WHOLE, Asking, Paid, Shard
 from bactrian.data.providers import Engaged
+from bactrian.data.translate import own_ids
 from bactrian.languages import Language
 from bactrian.ledger import Entry
 from bactrian.providers import Request
@@ -24,7 +25,7 @@ PROBE = Instruction("probe", "en", "instruction", "input")
 
 
 def responding(
-    workspace: Workspace, language: Language, using: Engaged, shard: Shard = Shard()
+    workspace: Workspace, language: Language, using: Engaged, shard: Shard = WHOLE
 ) -> Asking:
     """Return the stage that writes ``stages/answered/<language>.parquet``."""
     english = language.code == "en"
@@ -62,6 +63,7 @@ def responding(
         terms=using.terms(language, accepting(language)),
         limit=workspace.recipe.limit,
         shard=shard,
+        joined=frozenset() if english else own_ids(workspace, language),
     )
 
 

@@ -13,11 +13,12 @@ from typing import Literal, NamedTuple
 import orjson
 
 from bactrian import table
-from bactrian.data.ask import LEFT_OUT, Asking, Paid, Shard
+from bactrian.data.ask import LEFT_OUT, WHOLE, Asking, Paid, Shard
 from bactrian.data.destroyed import recognise
 from bactrian.data.marks import DESTROYED, PROGRAMMING
 from bactrian.data.providers import Engaged
 from bactrian.data.wording import Translated, Wording
+from bactrian.errors import LedgerError
 from bactrian.languages import Language, get
 from bactrian.ledger import Entry
 from bactrian.providers import Request, Translator
@@ -72,7 +73,7 @@ class Translating:
     def settle(self, row: table.Row, paid: Paid) -> table.Row:
         """Return the row in the language, in English as it is kept, or with why it is missing."""
         source = row.example
-        way, why = road(row.flags, self.told)
+        way, why = self._road(row)
         if way == "drop":
             return self._missing(row, f"{LEFT_OUT}: {why}")
         if source.language == self.language.code:
@@ -99,7 +100,7 @@ class Translating:
         if texts and entry is None:
             why = paid.why_not(self._request(texts))
             return self._missing(row, f"no translation: broken in it: {broken}; in pieces: {why}")
-        answers = orjson.loads(entry.output) if entry is not None else []
+        answers = _texts(entry) if entry is not None else []
         flag = Flag(
             "pieces",
             "warn",
@@ -118,13 +119,22 @@ class Translating:
         entry = paid.answer(self._request(texts)) if texts else None
         if wording is None or entry is None:
             return wording, None
-        return wording, (entry, wording.read(orjson.loads(entry.output)))
+        return wording, (entry, wording.read(_texts(entry)))
+
+    def _road(self, row: table.Row) -> Road:
+        """Return what is done with a row; one that cannot be adapted whole stays in English."""
+        found = road(row.flags, self.told)
+        if found.way == "adapt" and self.whole:
+            lost = recognise(row.example.instruction, row.example.input)
+            if lost is not None and lost.kept:
+                return Road("keep", found.why)
+        return found
 
     def _wording(self, row: table.Row) -> Wording | None:
         source = row.example
         if source.language == self.language.code:
             return None
-        way, _ = road(row.flags, self.told)
+        way, _ = self._road(row)
         if way in ("keep", "drop"):
             return None
         how: Literal["whole", "signs"] = "whole" if self.whole else "signs"
@@ -150,8 +160,20 @@ class Translating:
         return table.Row(example, row.flags)
 
 
+def _texts(entry: Entry) -> list[str]:
+    """Return what a translator said; raises LedgerError for an answer that is damaged."""
+    try:
+        texts: list[str] = orjson.loads(entry.output)
+        return texts
+    except orjson.JSONDecodeError as error:
+        raise LedgerError(
+            f"the answer {entry.key} in the ledger is damaged: {error}",
+            "restore the ledger from a copy, or move it away: then all of it is paid for again",
+        ) from error
+
+
 def translating(
-    workspace: Workspace, language: Language, using: Engaged, shard: Shard = Shard()
+    workspace: Workspace, language: Language, using: Engaged, shard: Shard = WHOLE
 ) -> Asking:
     """Return the stage that writes ``stages/translated/<language>.parquet``."""
     told = workspace.recipe.translate

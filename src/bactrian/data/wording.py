@@ -45,7 +45,7 @@ class Wording:
     def texts(self) -> tuple[str, ...]:
         """Return what is sent the first way; nothing where nothing is left to translate."""
         if self.how == "whole":
-            return self.instruction, self.input
+            return self.instruction, "" if self.keep_input else self.input
         protected = self._protected
         return () if protected.nothing_left else (protected.masked,)
 
@@ -53,13 +53,13 @@ class Wording:
         """Return what came back the first way."""
         if self.how == "whole":
             instruction, input = answers
-            return Translated(instruction, input)
+            return Translated(instruction, self.input if self.keep_input else input)
         restored = restore(answers[0], self._protected.spans)
         broken = _broken(restored)
         if not self._joined:
             return Translated(restored.text.strip(), self.input, broken)
         before, border, after = restored.text.partition(BORDER)
-        if not border or not before.strip() or BORDER in after:
+        if not (border and before.strip() and after.strip()) or BORDER in after:
             broken = broken or BORDER_LOST
         return Translated(before.strip(), after.strip(), broken)
 
@@ -76,7 +76,7 @@ class Wording:
 
     @property
     def _joined(self) -> bool:
-        return bool(self.input) and not self.keep_input
+        return bool(self.input.strip()) and not self.keep_input
 
     @cached_property
     def _protected(self) -> Protected:
