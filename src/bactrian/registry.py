@@ -34,10 +34,14 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "google": "bactrian.providers.google:Google",
         "libretranslate": "bactrian.providers.libretranslate:LibreTranslate",
         "recorded": "bactrian.providers.recorded:RecordedTranslator",
+        "seq2seq": "bactrian.providers.seq2seq:Seq2Seq",
     },
     "chats": {
+        "anthropic": "bactrian.providers.anthropic:AnthropicChat",
+        "local": "bactrian.providers.local:LocalChat",
         "openai": "bactrian.providers.chat:OpenAIChat",
         "recorded": "bactrian.providers.recorded:RecordedChat",
+        "vllm": "bactrian.providers.vllm:VllmChat",
     },
     "tasks": {
         "held-out": "bactrian.evaluate.tasks.held_out:HeldOut",

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import hashlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from bactrian.errors import ProviderError
+from bactrian.errors import DataError, ProviderError
 from bactrian.events import Event, reading
 from bactrian.ledger import Entry, Ledger, key_of
 from bactrian.providers import Answer, NoAnswer, Request
 from bactrian.providers.fill import Filled, Need, fill, survey
+from bactrian.providers.seen import AT_ONCE
+from bactrian.providers.terms import Terms
 
 
 def request(number: int) -> Request:
@@ -41,10 +47,10 @@ class Scripted:
             raise ProviderError("no credit is left", "top it up")
         self.sends += 1
         self.sent.extend(requests)
-        self.flying += len(texts)
+        self.flying += 1
         self.most_flying = max(self.most_flying, self.flying)
         await asyncio.sleep(self.seconds)
-        self.flying -= len(texts)
+        self.flying -= 1
         return [self.answer(text) for text in texts]
 
     def answer(self, text: str) -> Answer | NoAnswer:
@@ -64,7 +70,7 @@ def filled(path: Path, numbers: Sequence[int], provider: Scripted, concurrency: 
             map(request, numbers),
             provider,
             "translation",
-            concurrency=concurrency,
+            terms=Terms(concurrency=concurrency),
             task="translation vi",
             total=len(numbers),
         )
@@ -106,6 +112,20 @@ def test_an_answer_is_kept_with_who_gave_it_and_what_it_cost(path: Path) -> None
     assert entry.time > 1_700_000_000
 
 
+def test_attempts_of_the_provider_itself_are_counted_and_all_is_on_disk_at_the_end(
+    path: Path,
+) -> None:
+    class Persistent(Scripted):
+        def answer(self, text: str) -> Answer | NoAnswer:
+            return Answer(text, attempts=3)
+
+    with Ledger(path) as ledger:
+        fill(ledger, [request(1)], Persistent(), "translation", terms=Terms(), task="t")
+        entry = ledger.get(key_of(request(1)))
+    assert entry is not None
+    assert entry.attempts == 3
+
+
 def test_what_the_ledger_has_is_not_sent(path: Path) -> None:
     filled(path, range(5), Scripted())
     provider = Scripted()
@@ -128,6 +148,8 @@ def test_what_gets_no_answer_is_counted_kept_with_its_reason_and_asked_again(pat
     with Ledger(path, read_only=True) as ledger:
         why = "refused by the script"
         assert ledger.failures() == {key_of(request(2)): why, key_of(request(5)): why}
+    with closing(sqlite3.connect(path)) as connection:
+        assert list(connection.execute("SELECT attempts FROM failures")) == [(3,), (3,)]
     provider = Scripted()
     assert filled(path, range(10), provider).answered == 2
     assert sorted(provider.numbers) == [2, 5]
@@ -162,43 +184,83 @@ def test_what_is_on_its_way_when_the_provider_gives_up_is_waited_for(path: Path)
     assert len(kept(path)) == 3
 
 
-def test_a_bug_of_the_provider_is_raised_as_it_is(path: Path) -> None:
+def test_the_first_of_several_reasons_is_the_one_that_is_told(path: Path) -> None:
+    class Breaking(Scripted):
+        async def send(self, requests: Sequence[Request]) -> Sequence[Answer | NoAnswer]:
+            text = requests[0]["texts"][0]
+            await asyncio.sleep(0.02 if text == "text 2" else 0.05)
+            raise ProviderError(f"broken by {text}", "mend it")
+
+    with pytest.raises(ProviderError, match="broken by text 2"):
+        filled(path, range(5), Breaking(), 5)
+
+
+def test_a_bug_of_the_provider_is_raised_as_it_is_and_costs_nobody_else(path: Path) -> None:
+    class Buggy(Scripted):
+        async def send(self, requests: Sequence[Request]) -> Sequence[Answer | NoAnswer]:
+            if requests[0]["texts"][0] == "text 3":
+                raise ZeroDivisionError("of the provider")
+            return await super().send(requests)
+
+    provider = Buggy()
+    provider.seconds = 0.05
+    with pytest.raises(ZeroDivisionError, match="of the provider"):
+        filled(path, range(20), provider, 4)
+    assert provider.numbers == [0, 1, 2]
+    assert len(kept(path)) == 3, "what was on its way and paid for was thrown away"
+
+
+def test_too_few_outcomes_are_a_bug_of_the_provider(path: Path) -> None:
     class Short(Scripted):
         async def send(self, requests: Sequence[Request]) -> Sequence[Answer | NoAnswer]:
             return (await super().send(requests))[:-1]
 
     with pytest.raises(ValueError, match="zip"):
         filled(path, range(4), Short(batch=2))
+    assert len(kept(path)) == 2
+
+
+def test_rows_that_cannot_be_read_end_the_run_and_lose_nothing_on_its_way(path: Path) -> None:
+    provider = Scripted()
+    provider.seconds = 0.05
+
+    def drawn() -> Iterator[Request]:
+        yield from map(request, range(AT_ONCE + 2))
+        raise DataError("rows.parquet ends in the middle", "make it again")
+
+    with Ledger(path) as ledger, pytest.raises(DataError, match="ends in the middle"):
+        terms = Terms(concurrency=AT_ONCE + 1)
+        fill(ledger, drawn(), provider, "response", terms=terms, task="response vi")
+    assert len(kept(path)) == len(provider.sent) == AT_ONCE
 
 
 @pytest.mark.parametrize(
-    ("batch", "concurrency", "most"),
-    [(1, 1, 1), (1, 7, 7), (5, 12, 10), (4, 4, 4), (100, 6, 6), (3, 1, 1)],
+    ("batch", "concurrency", "calls"), [(1, 1, 1), (1, 7, 7), (5, 12, 12), (4, 4, 4), (100, 6, 1)]
 )
-def test_no_more_than_told_are_in_flight(
-    path: Path, batch: int, concurrency: int, most: int
+def test_no_more_calls_than_told_are_in_flight(
+    path: Path, batch: int, concurrency: int, calls: int
 ) -> None:
     provider = Scripted(batch)
-    provider.seconds = 0.001
+    provider.seconds = 0.005
     filled(path, range(60), provider, concurrency)
-    assert provider.most_flying == most
+    assert provider.most_flying == calls
     assert sorted(provider.numbers) == list(range(60))
 
 
 def test_requests_are_drawn_as_they_are_needed(path: Path) -> None:
     provider = Scripted(batch=2)
-    provider.seconds = 0.001
     ahead: list[int] = []
 
     def drawn() -> Iterator[Request]:
-        for number in range(100):
+        for number in range(2000):
             ahead.append(number + 1 - len(provider.sent))
             yield request(number)
 
     with Ledger(path) as ledger:
-        fill(ledger, drawn(), provider, "response", concurrency=8, task="response vi")
-    assert len(ahead) == 100
-    assert max(ahead) <= 8
+        terms = Terms(concurrency=8)
+        fill(ledger, drawn(), provider, "response", terms=terms, task="response vi")
+    assert len(ahead) == 2000
+    assert max(ahead) <= AT_ONCE + 8
 
 
 def test_survey_counts_what_fill_would_send_and_sends_nothing(path: Path) -> None:
@@ -230,7 +292,8 @@ def test_progress_ends_with_all_rows(path: Path) -> None:
     seen = Seen()
     with reading(seen):
         filled(path, range(30), Scripted(batch=5))
-    assert seen.events[-1].facts == {"task": "translation vi", "done": 30, "total": 30}
+    told = {"answered": 30, "failed": 0, "again": {}, "cost_usd": 15.0}
+    assert seen.events[-1].facts == {"task": "translation vi", "done": 30, "total": 30, **told}
     assert {event.kind for event in seen.events} == {"progress"}
 
 
@@ -238,3 +301,36 @@ def test_nothing_to_ask_is_nothing_done(path: Path) -> None:
     provider = Scripted()
     assert filled(path, [], provider) == Filled(Need(0, 0, 0), 0, 0, 0.0)
     assert provider.sends == 0
+
+
+def test_a_run_on_another_thread_needs_no_signals(path: Path) -> None:
+    found: list[Filled] = []
+    thread = threading.Thread(target=lambda: found.append(filled(path, range(5), Scripted())))
+    thread.start()
+    thread.join()
+    assert found[0].answered == 5
+
+
+def test_requests_in_52_languages_keep_their_keys_and_letters(
+    path: Path, sentences: Mapping[str, Sequence[str]]
+) -> None:
+    texts = [text for _, told in sorted(sentences.items()) for text in told]
+    odd = ["\x00\x07", "a\u200cb\u200d", "e\u0301 é", "👩\u200d👩\u200d👧", "\u202etxet", "\u2028"]
+    requests = [{"target": "x", "texts": [text]} for text in (*texts, *odd)]
+    # pinned: a change of the key would make everybody pay again
+    told = "".join(map(key_of, requests))
+    assert hashlib.sha256(told.encode()).hexdigest()[:16] == "53d93597db9b1053"
+
+    class Echo(Scripted):
+        def answer(self, text: str) -> Answer | NoAnswer:
+            return Answer(text)
+
+    for already in (0, len(requests)):
+        with Ledger(path) as ledger:
+            done = fill(ledger, iter(requests), Echo(64), "translation", terms=Terms(), task="all")
+        assert (done.need.present, done.answered) == (already, len(requests) - already)
+    with Ledger(path, read_only=True) as ledger:
+        for asked in requests:
+            entry = ledger.get(key_of(asked))
+            assert entry is not None
+            assert entry.output == asked["texts"][0]

@@ -54,8 +54,10 @@ def asked(at: Verb, stages: dict[str, Any], using: Any) -> Iterator[tuple[str, A
         yield from ((code, ask_one(at, stage)) for code, stage in stages.items())
         return
     from bactrian.data.ask_batches import ask_in_batches
+    from bactrian.providers.batches import Options
 
-    for stage, done in ask_in_batches(list(stages.values())):
+    options = Options(enqueued_tokens=using.section.enqueued_tokens)
+    for stage, done in ask_in_batches(list(stages.values()), options):
         yield stage.language.code, tell(at, stage, done)
 
 

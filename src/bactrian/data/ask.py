@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from bactrian import table
-from bactrian.errors import ConfigError, DataError
+from bactrian.errors import ConfigError, DataError, LedgerError
 from bactrian.events import emit
 from bactrian.files import locked
 from bactrian.languages import Language
 from bactrian.ledger import Entry, Kind, Ledger, key_of
+from bactrian.ledger.batches import unfinished
 from bactrian.providers import Request
 from bactrian.providers.fill import Filled, Need, fill, survey
 from bactrian.providers.terms import Sender, Terms
@@ -141,6 +142,7 @@ def ask(asking: Asking) -> Asked:
     """
     if (done := finished(asking)) is not None:
         return done
+    _none_is_out(asking)
     with paid_for(asking) as ledger:
         filled = fill_rows(asking, lambda: drawn(asking), ledger) if ledger is not None else ()
         return derived(asking, ledger, filled)
@@ -160,6 +162,15 @@ def finished(asking: Asking) -> Asked | None:
     if found is None or found.made_from != made_from or found.facts["missing"]:
         return None
     return Asked(asking.rows_to, found.rows, found.rows, 0, ())
+
+
+def _none_is_out(asking: Asking) -> None:
+    """Raise LedgerError where a batch is at the provider: its requests would be paid for twice."""
+    if out := [batch for batch in unfinished(asking.ledger) if batch.kind == asking.kind]:
+        raise LedgerError(
+            f"{len(out)} batches of {asking.language.name} are out at {out[0].provider}",
+            "collect them first: the same command with --set respond.batch=true (docs/batches.md)",
+        )
 
 
 @contextmanager

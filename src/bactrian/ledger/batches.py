@@ -1,4 +1,4 @@
-"""The batches that are out at a provider, with their requests: what keeps a crash from paying twice.
+"""The batches that are out at a provider, and their requests: no crash may pay them twice.
 
 A batch and the keys in it are on disk before anything is sent, and every change of state before
 the next step. Knows states and keys, nothing of providers. One process at a time writes here.
@@ -219,6 +219,19 @@ def unfinished(path: Path) -> list[Batch]:
         return []
     with closing(connect(path, read_only=True)) as connection:
         return _open(connection) if version_of(connection) > 1 else []
+
+
+def abandon(path: Path, name: str) -> None:
+    """Forget a batch that was deleted at the provider: its requests are sent, and paid, anew.
+
+    Raises LedgerError where no such batch is out.
+    """
+    with closing(Batches(path)) as batches:
+        for batch in batches.open():
+            if batch.name == name:
+                batches.shut(batch, "abandoned")
+                return
+    raise LedgerError(f"{path} knows no batch {name} that is out", "see bactrian status")
 
 
 def remotes(folder: Path) -> set[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bactrian.errors import LedgerError
+from bactrian.ledger.batches import OPEN
 from bactrian.ledger.tables import SELECT, connect, reckon, version_of
 
 REPEATED = (
@@ -16,6 +17,11 @@ REPEATED = (
     "o.characters, o.cost_usd, o.time FROM other.answers o JOIN main.answers a ON a.key = o.key "
     "WHERE o.time != a.time OR o.output != a.output ORDER BY o.rowid"
 )
+CLOSED = (
+    "INSERT OR IGNORE INTO batches SELECT * FROM other.batches "
+    f"WHERE state NOT IN ({', '.join(map(repr, OPEN))})"
+)
+"""What is out stays with the ledger that sent it: only that has the requests to collect it by."""
 FAILURES = (
     "INSERT INTO main.failures SELECT * FROM other.failures EXCEPT SELECT * FROM main.failures"
 )
@@ -51,20 +57,21 @@ def merge(into: Path, others: Iterable[Path]) -> Merged:
                 raise LedgerError(f"{path} cannot be merged into itself", "name another ledger")
             with closing(connect(path, read_only=True)) as other:
                 version = version_of(other)
-                read += other.execute("SELECT count(*) FROM answers").fetchone()[0]
             counts = _merge_one(connection, path, version)
-            new, repeated = new + counts[0], repeated + counts[1]
+            read, new, repeated = read + counts[0], new + counts[1], repeated + counts[2]
     return Merged(read, new, repeated)
 
 
-def _merge_one(connection: sqlite3.Connection, path: Path, version: int) -> tuple[int, int]:
+def _merge_one(connection: sqlite3.Connection, path: Path, version: int) -> tuple[int, int, int]:
+    """Return (answers read, new, repeated)."""
     connection.execute("ATTACH ? AS other", (str(path),))
     try:
         with connection:
             if version > 1:
                 connection.execute("INSERT OR IGNORE INTO charges SELECT * FROM other.charges")
-                connection.execute("INSERT OR IGNORE INTO batches SELECT * FROM other.batches")
+                connection.execute(CLOSED)
             connection.execute(FAILURES)
+            read = connection.execute("SELECT count(*) FROM other.answers").fetchone()[0]
             before = connection.total_changes
             connection.execute(f"INSERT OR IGNORE INTO charges {REPEATED}")
             repeated = connection.total_changes - before
@@ -72,7 +79,7 @@ def _merge_one(connection: sqlite3.Connection, path: Path, version: int) -> tupl
             connection.execute(f"INSERT OR IGNORE INTO main.answers {answers}")
             new = connection.total_changes - before - repeated
             reckon(connection)
-            return new, repeated
+            return read, new, repeated
     except sqlite3.Error as error:
         raise LedgerError(
             f"{path} could not be merged: {error}", "nothing of it was taken over; look at the file"

@@ -39,9 +39,10 @@ CREATE TABLE IF NOT EXISTS batch_requests (
   attempts INTEGER NOT NULL, again TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS batch_requests_by_batch ON batch_requests (batch, wanted);
 """
-INSERT = f"INSERT OR IGNORE INTO answers VALUES ({','.join('?' * len(ENTRY))})"
+# not OR IGNORE: that would drop a row with a NULL without a word, too
+INSERT = f"INSERT INTO answers VALUES ({','.join('?' * len(ENTRY))}) ON CONFLICT DO NOTHING"
 SELECT = f"SELECT {','.join(ENTRY)} FROM answers"
-CHARGED = f"INSERT OR IGNORE INTO charges VALUES ({','.join('?' * len(CHARGE))})"
+CHARGED = f"INSERT INTO charges VALUES ({','.join('?' * len(CHARGE))}) ON CONFLICT DO NOTHING"
 SUMS = "tokens_in", "tokens_out", "characters", "cost_usd"
 ADD = (
     f"INSERT INTO totals VALUES ({','.join('?' * len(TOTAL))}) ON CONFLICT DO UPDATE SET "

@@ -103,6 +103,14 @@ class NoAnswer(NamedTuple):
 Outcome = Answer | Again | NoAnswer
 
 
+def characters_of(request: Request) -> int:
+    """Return the code points of text in a request."""
+    texts = request.get("texts")
+    if texts is None:
+        texts = [message["content"] for message in request["messages"]]
+    return sum(map(len, texts))
+
+
 class Translator(Protocol):
     """Translates texts; made from ``Told``. It knows no rows.
 

@@ -9,22 +9,27 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import orjson
 
 from bactrian.errors import ConfigError
 from bactrian.events import emit
 from bactrian.languages import Language
-from bactrian.providers import Again, Answer, Outcome, Price, Request, Told
-from bactrian.providers.chat import BYTES_A_TOKEN, guessed
-from bactrian.providers.http import Client, Reply, refusal
+from bactrian.providers import Again, Answer, NoAnswer, Outcome, Price, Request, Told
+from bactrian.providers.chat import BYTES_A_TOKEN, MOST_TOKENS, guessed
+from bactrian.providers.http import Client, Reply, one_line, refusal
 from bactrian.providers.secrets import Key, keys
 from bactrian.recipe import Respond
 from bactrian.schema import Instruction
 
 ANTHROPIC = "https://api.anthropic.com/v1"
-VERSION = "2023-06-01"
-"""Of the API, sent as ``anthropic-version``; the only one since 2023."""
+VERSION = "2026-10-21"
+"""Of the API, sent as ``anthropic-version``."""
+VERSION_OF_SAMPLING = "2023-06-01"
+"""The version before, which is asked where sampling is told: the newer one refuses to be told
+(platform.claude.com/docs, api/migration-2026-10-21)."""
+SAMPLING = frozenset({"temperature", "top_k", "top_p"})
 USUAL_TOKENS = 1024
 """``max_tokens`` must be said; where no recipe says it."""
 TAKES_TEMPERATURE = re.compile(
@@ -81,6 +86,11 @@ class AnthropicChat:
         if "client" in vars(self):
             await self.client.close()
 
+    def stop(self) -> None:
+        """Send nothing more."""
+        if "client" in vars(self):
+            self.client.stop()
+
     @cached_property
     def client(self) -> Client:
         """The connections, made when the first request is sent: to plan takes no key."""
@@ -88,54 +98,60 @@ class AnthropicChat:
         return Client(
             told.endpoints or (ANTHROPIC,),
             keys(told.keys, "ANTHROPIC_API_KEY", needed=not told.endpoints),
-            headers,
+            self._headers,
             a_minute=(told.rpm, told.tpm),
             timeout=told.timeout,
         )
+
+    def _headers(self, key: Key) -> Mapping[str, str]:
+        """Return the headers of a JSON request, with the key where there is one."""
+        told = {
+            "content-type": "application/json",
+            "accept-encoding": "gzip, deflate",
+            "anthropic-version": VERSION_OF_SAMPLING if SAMPLING & self.said.keys() else VERSION,
+        }
+        return {**told, "x-api-key": key.secret} if key.secret else told
 
     async def _ask(self, request: Request) -> Outcome:
         body = orjson.dumps(request, option=orjson.OPT_SORT_KEYS)
         longest = self.usual_tokens or int(request["max_tokens"])
         reserved = len(body) / BYTES_A_TOKEN + longest
         reply = await self.client.post("/messages", body, reserved)
-        if (refused := refusal(reply, self.name)) is not None:
-            return refused
-        outcome = read(reply, self.price, request)
+        outcome: Outcome | None = refusal(reply, self.name)
+        if isinstance(outcome, Again) and reply.status == 0 and reply.sent:
+            # nobody can tell whether it was answered; what is answered is billed
+            outcome = outcome._replace(billed=guessed(request, self.price, self.usual_tokens))
+        outcome = outcome or read(reply, self.price, request)
+        if reply.sent:
+            self._settle(reply, outcome, reserved)
+        return outcome
+
+    def _settle(self, reply: Reply, outcome: Outcome, reserved: float) -> None:
+        """Give back what was reserved of the token limit and not used."""
+        billed = outcome if isinstance(outcome, Answer) else outcome.billed
+        used = billed.tokens_in + billed.tokens_out if billed else 0
+        reply.lane.units.give_back(reserved - used)
         if isinstance(outcome, Answer):
-            reply.lane.units.give_back(reserved - outcome.tokens_in - outcome.tokens_out)
             # leans to the long ones: the mean would be too little half of the time
             step = 0.09 if outcome.tokens_out > self.usual_tokens else 0.01
             self.usual_tokens += step * (outcome.tokens_out - self.usual_tokens)
-        return outcome
-
-
-def headers(key: Key) -> Mapping[str, str]:
-    """Return the headers of a JSON request, with the key where there is one."""
-    told = {
-        "content-type": "application/json",
-        "accept-encoding": "gzip, deflate",
-        "anthropic-version": VERSION,
-    }
-    return {**told, "x-api-key": key.secret} if key.secret else told
 
 
 def read(reply: Reply, price: Price, request: Request) -> Outcome:
     """Return the outcome of a 200; one that cannot be read was billed all the same.
 
-    What the model declines (``refusal``) is billed up to there, and asked again as the recipe says.
+    What the model declines (``refusal``) is billed up to there; it would decline again.
     """
     try:
         told = orjson.loads(reply.data)
         text = "".join(block["text"] for block in told["content"] if block["type"] == "text")
-        stop = told.get("stop_reason") or "end_turn"
-        why_not = (told.get("stop_details") or {}).get("explanation") or ""
-        usage = told["usage"]
-        fresh, tokens_out = int(usage["input_tokens"]), int(usage["output_tokens"])
-        written = int(usage.get("cache_creation_input_tokens") or 0)
-        taken = int(usage.get("cache_read_input_tokens") or 0)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        stop = str(told.get("stop_reason") or "end_turn")
+        why_not = (told.get("stop_details") or {}).get("explanation") or stop
+        counts = _counts(told["usage"])
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         billed = guessed(request, price)
         return Again("malformed", f"a reply that is no message ({error!r:.80})", billed=billed)
+    fresh, tokens_out, written, taken = counts
     answer = Answer(
         text,
         FINISH.get(stop, stop),
@@ -145,10 +161,19 @@ def read(reply: Reply, price: Price, request: Request) -> Outcome:
         provider_id=str(told.get("id") or ""),
     )
     if stop == "refusal":
-        return Again("refusal", f"the provider declined: {why_not or stop}", billed=answer)
-    if not text:
-        return Again("empty", f"no text, stop_reason {stop}", billed=answer)
+        return NoAnswer(one_line(f"the provider declined: {why_not}"), billed=answer)
+    if not text.strip():
+        return Again("empty", one_line(f"no text, stop_reason {stop}"), billed=answer)
     return answer
+
+
+def _counts(usage: Mapping[str, Any]) -> list[int]:
+    names = "input_tokens", "output_tokens"
+    cached = "cache_creation_input_tokens", "cache_read_input_tokens"
+    counts = [int(usage[name]) for name in names] + [int(usage.get(name) or 0) for name in cached]
+    if not all(0 <= count < MOST_TOKENS for count in counts):
+        raise ValueError("a usage that cannot be")
+    return counts
 
 
 def _temperature(section: Respond) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from bactrian.errors import BudgetError, ConfigError
-from bactrian.providers import Answer, Price, Request
+from bactrian.providers import Answer, Price, Request, characters_of
 from bactrian.providers.forecast import TOKENIZER, tokens_of
 
 BUCKETS_A_DOUBLING = 8
@@ -39,7 +39,8 @@ class Budget:
     def reached(self) -> BudgetError:
         """Return the error that ends a run."""
         return BudgetError(
-            f"the budget of {self.ceiling:.2f} USD is reached: {self.spent:.4f} USD are spent",
+            f"the budget of {self.ceiling:.10g} USD is reached: {self.spent:.4f} USD are spent, "
+            "and the next request may cost more than what is left",
             "everything is kept; to go on, run the same command with a higher ceiling: "
             f"--set budget.usd={_higher(self.ceiling):g}",
         )
@@ -70,14 +71,14 @@ class Reserve:
 
     def of(self, request: Request) -> float:
         """Return USD that are set aside for a request."""
-        if (texts := request.get("texts")) is not None:
-            return self.price.of(characters=sum(map(len, texts)))
-        text = sum(
-            tokens_of(message["content"], self.language, self.tokenizer)
-            for message in request["messages"]
-        )
+        messages = request.get("messages", ())
+        if self.price.characters is not None or not messages:
+            return self.price.of(characters=characters_of(request))
+        said = [request.get("system", ""), *(message["content"] for message in messages)]
+        text = sum(tokens_of(one, self.language, self.tokenizer) for one in said)
         room = request.get("max_completion_tokens") or request.get("max_tokens") or 4096
-        return self.price.of(text * 1.5 + 16, self._p99 if self._total >= ENOUGH else room)
+        longest = min(room, self._p99) if self._total >= ENOUGH else room
+        return self.price.of(text * 1.5 + 16, longest)
 
     def see(self, answer: Answer) -> None:
         """Take note of how long an answer was."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import orjson
 
+from bactrian.errors import ConfigError
 from bactrian.languages import Language
 from bactrian.providers import Again, Answer, NoAnswer, Outcome, Price, Request, Told
 from bactrian.providers.http import Client, Reply, one_line, refusal
@@ -33,6 +33,11 @@ class OpenAIChat:
 
     def __init__(self, told: Told) -> None:
         section = told.section
+        if not section.model:
+            raise ConfigError(
+                "the recipe names no chat model",
+                'set model = "gpt-4o-mini", or the name that the server has for its model',
+            )
         self.section = section
         self.name = f"openai:{section.model}"
         self.model = section.model
@@ -107,6 +112,7 @@ class OpenAIChat:
         if isinstance(outcome, Answer) and outcome.tokens_out:
             # leans to the long ones: the mean would be too little half of the time
             step = 0.09 if outcome.tokens_out > self.usual_tokens else 0.01
+            step = step if self.usual_tokens else 1.0
             self.usual_tokens += step * (outcome.tokens_out - self.usual_tokens)
 
 
@@ -137,7 +143,8 @@ def read(reply: Reply, price: Price, request: Request) -> Outcome:
     answer = Answer(
         text,
         finish,
-        *counts,
+        tokens_in=counts[0],
+        tokens_out=counts[1],
         cost_usd=price.of(*counts),
         provider_id=str(told.get("id") or ""),
     )

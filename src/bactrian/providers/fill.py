@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bactrian.ledger import Kind, Ledger
-from bactrian.providers import Reason, Request
-from bactrian.providers.filling import Filling, Progress
+from bactrian.providers import Reason, Request, characters_of
+from bactrian.providers.filling import Filling
+from bactrian.providers.progress import Progress
 from bactrian.providers.seen import Seen, looked_up
-from bactrian.providers.terms import Sender, Terms, characters_of
+from bactrian.providers.terms import Sender, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ def fill(
         ledger.flush()
     progress.tell(at_the_end=True)
     need = Need(progress.rows, progress.unique, progress.present, progress.characters)
+    assert need.missing == progress.answered + progress.failed
     return Filled(
         need,
         progress.answered,

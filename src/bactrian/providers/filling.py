@@ -18,14 +18,14 @@ from itertools import count
 
 from bactrian.events import emit
 from bactrian.ledger import Charge, Entry, Kind, Ledger
-from bactrian.providers import Again, Answer, NoAnswer, Outcome, Reason, Request
+from bactrian.providers import Again, Answer, NoAnswer, Outcome, Reason, Request, characters_of
 from bactrian.providers.doubts import Doubts
 from bactrian.providers.outage import Outage
+from bactrian.providers.progress import Progress
 from bactrian.providers.retries import KEPT, backoff
 from bactrian.providers.seen import Seen, looked_up
-from bactrian.providers.terms import Sender, Terms, characters_of
+from bactrian.providers.terms import Sender, Terms
 
-PROGRESS_SECONDS = 0.2
 WATCH_SECONDS = 0.05
 MOST_LATER = 10_000
 """Requests that wait to be asked again, beyond which no new one is drawn: memory has an end."""
@@ -118,8 +118,8 @@ class Filling:
             self.idle += 1
             async with self.clock:  # one watches it: what is due wakes one worker, not all
                 if self.later and self.stopped is None:
-                    wait = self.later[0][0] - time.monotonic()
-                    await asyncio.sleep(min(max(wait, 0.0), WATCH_SECONDS))
+                    wait = self.later[0][0] - time.monotonic() + 0.001  # timers may be early
+                    await asyncio.sleep(min(wait, WATCH_SECONDS))
             self.idle -= 1
         return []
 
@@ -129,7 +129,7 @@ class Filling:
         while len(items) < self.provider.batch:
             if self.later and self.later[0][0] <= time.monotonic():
                 item = heapq.heappop(self.later)[2]
-            elif len(self.later) >= MOST_LATER:
+            elif len(self.later) >= (1 if self.outage.likely else MOST_LATER):
                 break
             else:
                 found = self.held or next(wanted, None)
@@ -158,17 +158,15 @@ class Filling:
             return True
         for item in items:
             item.reserved = reserve.of(item.request)
-        usd = sum(item.reserved for item in items)
-        while not budget.reserve(usd):
-            if not self.in_flight and len(items) > 1:
+        while not budget.reserve(sum(item.reserved for item in items)):
+            if self.in_flight:
+                await asyncio.sleep(0.02)
+            elif len(items) > 1:  # a part of them may fit
                 self._put_back(items.pop())
-                usd = sum(item.reserved for item in items)
-                continue
-            if not self.in_flight:
+            else:
                 self._stop(budget.reached())
             if self.stopped is not None:
                 return False
-            await asyncio.sleep(0.02)
         return True
 
     async def _attempt(self, items: list[Item]) -> None:
@@ -179,7 +177,7 @@ class Filling:
             for item, outcome in zip(items, outcomes, strict=True):
                 settled += 1
                 self._take(item, outcome)
-            if (gone := self.outage.note(outcomes)) is not None:
+            if (gone := self.outage.after(outcomes)) is not None:
                 self._stop(gone)
         finally:
             self.in_flight -= len(items)
@@ -193,16 +191,21 @@ class Filling:
             self._settle(item, outcome.cost_usd)
             if self.terms.reserve is not None:
                 self.terms.reserve.see(outcome)
-            if (why := self._against(item, outcome)) is not None:
+            try:
+                why = self._against(item, outcome)
+            except Exception:
+                self._keep(item, outcome)  # else a bug in a check is paid for with every run
+                raise
+            if why is None:
+                self._keep(item, outcome)
+            else:
                 self._charge(item, why, outcome)
                 self._schedule(item, why, 0.0)
-                return
-            self._keep(item, outcome)
             return
         self._settle(item, outcome.billed.cost_usd if outcome.billed else 0.0)
         if outcome.billed is not None:
-            why = outcome.why if isinstance(outcome, Again) else "refusal"
-            self._charge(item, why, outcome.billed)
+            reason = outcome.why if isinstance(outcome, Again) else "refusal"
+            self._charge(item, reason, outcome.billed)
         if isinstance(outcome, Again):
             self._ask_again(item, outcome)
         else:
@@ -250,8 +253,7 @@ class Filling:
 
     def _fail(self, item: Item, outcome: NoAnswer) -> None:
         self.progress.failed += 1
-        attempts = item.attempts + outcome.attempts - 1
-        self.ledger.put_failure(item.key, outcome.why, attempts)
+        self.ledger.put_failure(item.key, outcome.why, item.attempts + outcome.attempts - 1)
 
     def _charge(self, item: Item, why: Reason, billed: Answer) -> None:
         self.progress.charged += 1
@@ -321,34 +323,3 @@ class Filling:
             if own:
                 with suppress(NotImplementedError, ValueError):
                     loop.remove_signal_handler(signal.SIGINT)
-
-
-class Progress:
-    """What was done so far, told a few times a second."""
-
-    def __init__(self, task: str, total: int | None) -> None:
-        self.task = task
-        self.total = total
-        self.rows = self.unique = self.present = self.characters = 0
-        self.answered = self.failed = self.charged = 0
-        self.again: dict[Reason, int] = {}
-        self.cost_usd = 0.0
-        self._told = 0.0
-
-    def tell(self, *, at_the_end: bool = False) -> None:
-        """Emit where things stand."""
-        now = time.monotonic()
-        if now - self._told < PROGRESS_SECONDS and not at_the_end:
-            return
-        self._told = now
-        open_requests = self.unique - self.present - self.answered - self.failed
-        emit(
-            "progress",
-            task=self.task,
-            done=self.rows - open_requests,
-            total=self.rows if at_the_end and not open_requests else self.total,
-            answered=self.answered,
-            failed=self.failed,
-            again=dict(self.again),
-            cost_usd=round(self.cost_usd, 6),
-        )

@@ -19,6 +19,7 @@ from bactrian import __version__
 from bactrian.errors import ProviderError
 from bactrian.providers import Again, NoAnswer
 from bactrian.providers.limits import Pace, Speed, limits_of
+from bactrian.providers.retries import backoff as backoff
 from bactrian.providers.secrets import Key
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ class Lane:
 
     def open(self) -> None:
         """Begin anew, in another loop."""
-        self.stopped = False
-        self._queue = asyncio.Lock()
+        self.stopped, self._queue = False, asyncio.Lock()
 
     def wait(self, units: float) -> float:
         """Take a request's share of the limits; return the seconds to wait first."""
@@ -67,20 +67,24 @@ class Lane:
 
         One after the other, so that what is given back meanwhile serves whoever is next.
         """
-        if not (self.requests.limited or self.units.limited):
-            self.speed.count(time.monotonic())
+        if not self._queue.locked() and self._delay(units) <= 0:
             return not self.stopped
         async with self._queue:
             while not self.stopped:
-                now = time.monotonic()
-                delay = max(self.requests.delay(now), self.units.delay(now))
-                if delay <= 0:
-                    self.speed.count(now)
-                    self.requests.take(1, now)
-                    self.units.take(units, now)
+                if (delay := self._delay(units)) <= 0:
                     return True
                 await asyncio.sleep(min(delay, TURN_SECONDS))
         return False
+
+    def _delay(self, units: float) -> float:
+        """Return the seconds to wait, and take a request's share where there are none."""
+        now = time.monotonic()
+        delay = max(self.requests.delay(now), self.units.delay(now))
+        if delay <= 0:
+            self.speed.count(now)
+            self.requests.take(1, now)
+            self.units.take(units, now)
+        return delay
 
     def refused(self) -> None:
         """Slow down, where refusals show a limit."""

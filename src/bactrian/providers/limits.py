@@ -14,7 +14,7 @@ SLACK = 0.05
 no burst of a minute's worth (virtual scheduling, ITU-T I.371)."""
 TOO_MANY = 0.2
 """Share of refusals that tells a limit from bad luck: below it the rate stays as it is."""
-CUT, RECOVER = 0.7, 0.1
+CUT, RECOVER = 0.3, 0.1
 """A limit lowers the rate to what was accepted lately, at most to so much of it, at most once a
 second; it grows by a tenth in the first second after that, and faster the longer it is calm."""
 CALM = 30.0
@@ -104,7 +104,7 @@ class Speed:
 
 
 def limits_of(headers: Mapping[str, str]) -> tuple[float, float]:
-    """Return (requests, tokens) a minute as ``x-ratelimit-*`` headers name them; 0 where silent.
+    """Return (requests, tokens) a minute as the rate-limit headers name them; 0 where silent.
 
     The window is a minute unless what was used takes longer than that to come back: then it is as
     long as the part that was used says, a day at most.
@@ -114,6 +114,8 @@ def limits_of(headers: Mapping[str, str]) -> tuple[float, float]:
 
 def _limit(headers: Mapping[str, str], what: str) -> float:
     try:
+        if (own := headers.get(f"anthropic-ratelimit-{what}-limit")) is not None:
+            return max(0.0, float(own))  # documented as one a minute
         limit = float(headers[f"x-ratelimit-limit-{what}"])
         left = float(headers[f"x-ratelimit-remaining-{what}"])
         reset = seconds(headers[f"x-ratelimit-reset-{what}"])

@@ -15,6 +15,8 @@ UNREACHED = 8
 """Failed calls with never an answer before them: the address or the network is wrong."""
 SILENT_SECONDS = 120.0
 SILENT_CALLS = 20
+GONE = frozenset({"network", "server", "malformed"})
+"""What says that nobody is there, or somebody else."""
 
 
 class Outage:
@@ -26,38 +28,51 @@ class Outage:
         self._since: float | None = None
         self._failed = 0
 
-    def note(self, outcomes: Sequence[Outcome]) -> ProviderError | None:
-        """Take note of one call; return the error that ends the run when there is no point in it.
+    @property
+    def likely(self) -> bool:
+        """Nothing has come back for a while: no time to begin with something new."""
+        return self._failed >= SILENT_CALLS
 
-        It is returned, not raised: other requests of the call may have been answered.
+    def over(self) -> None:
+        """An answer came."""
+        self.answered = True
+        self._since = None
+        self._failed = 0
+
+    def after(self, outcomes: Sequence[Outcome]) -> ProviderError | None:
+        """Take note of one call; return what ends the run when there is no point in going on.
+
+        Not raised: others of its requests may have been answered.
         """
         if any(isinstance(outcome, Answer) for outcome in outcomes):
-            self.answered = True
-            self._since = None
-            self._failed = 0
+            self.over()
             return None
-        for outcome in outcomes:
-            if isinstance(outcome, Again) and outcome.why in ("network", "server", "malformed"):
-                return self._failure(outcome)
+        failed = (one for one in outcomes if isinstance(one, Again) and one.why in GONE)
+        try:
+            if (outcome := next(failed, None)) is not None:
+                self.note(outcome)
+        except ProviderError as error:
+            return error
         return None
 
-    def _failure(self, outcome: Again) -> ProviderError | None:
+    def note(self, outcome: Again) -> None:
+        """A call came to nothing; raises ProviderError when there is no point in going on."""
+        if outcome.why not in GONE:
+            return
         now = time.monotonic()
         self._since = self._since or now
         self._failed += 1
         if not self.answered and outcome.why != "server" and self._failed >= UNREACHED:
-            reached = outcome.why == "malformed"
-            return ProviderError(
-                f"{self.name} {'cannot be understood' if reached else 'cannot be reached'}: "
-                f"{outcome.detail}",
+            cannot_be = "understood" if outcome.why == "malformed" else "reached"
+            raise ProviderError(
+                f"{self.name} cannot be {cannot_be}: {outcome.detail}",
                 "check the network, endpoints = in the recipe, and that the server runs",
                 retryable=True,
             )
         if now - self._since >= SILENT_SECONDS and self._failed >= SILENT_CALLS:
-            return ProviderError(
+            raise ProviderError(
                 f"{self.name} has not answered for {now - self._since:.0f} seconds: "
                 f"{outcome.detail}",
                 "run the same command again later; what was paid for is in the ledger",
                 retryable=True,
             )
-        return None

@@ -23,7 +23,8 @@ class Recording:
     batch = 1000
 
     def __init__(self, told: Told) -> None:
-        model, folder = told.section.model, told.folder / Path(told.section.recording).expanduser()
+        model = told.section.model or "recorded"
+        folder = told.folder / Path(told.section.recording).expanduser()
         self.name = f"recorded:{model}"
         self.model = model
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Translation models that run here: NLLB-200, M2M-100, MADLAD-400 and mBART-50, by any folder or id.
+"""Translation models that run here: NLLB-200, M2M-100, MADLAD-400, mBART-50, by folder or Hub id.
 
 What is asked is known without the weights: which pairs a family takes stands in seq2seq.toml.
 Knows texts and languages; tensors are ``seq2seq_model``'s, cutting is ``here.passages``'s.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -21,8 +21,8 @@ from bactrian.errors import ConfigError, did_you_mean
 from bactrian.languages import Language, get
 from bactrian.providers import Answer, NoAnswer, Outcome, Request, Told, options, pairs
 from bactrian.providers.here.passages import RULES, Part, cut, join
-from bactrian.providers.here.weights import weights_of
-from bactrian.providers.here.worker import Worker
+from bactrian.providers.here.weights import positive, weights_of
+from bactrian.providers.here.worker import NOT_SENT, Worker
 
 if TYPE_CHECKING:
     from bactrian.providers.seq2seq_model import Made, Seq2SeqModel
@@ -77,14 +77,11 @@ def family_of(model_type: str, tokenizer_class: str) -> Family | None:
 class Seq2Seq:
     """Translations of a model in this process."""
 
-    at_once = 2
-    """Sends worth having in flight: one that computes, one that waits for its turn."""
-
     def __init__(self, told: Told) -> None:
         said = options.read(
             told.section,
             batch=256,
-            batch_tokens=4096,
+            batch_tokens=0,
             codes={},
             device="auto",
             dtype="auto",
@@ -102,6 +99,7 @@ class Seq2Seq:
             raise ConfigError(
                 f"unknown family {said['family']}", did_you_mean(said["family"], families())
             )
+        positive(said, "batch", "max_ratio", "num_beams")
         self.said = said
         self.weights = weights_of(told, said)
         self.name = f"seq2seq:{self.weights.id}"
@@ -120,7 +118,16 @@ class Seq2Seq:
 
     async def send(self, requests: Sequence[Request]) -> Sequence[Outcome]:
         """Translate all, the longest first; one outcome for each request, in order."""
-        return await self.worker.run(lambda halt: self._translate(requests, halt))
+        made = await self.worker.run(lambda halt: self._translate(requests, halt))
+        return [NOT_SENT] * len(requests) if made is None else made
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self.worker.stop()
+
+    async def close(self) -> None:
+        """End the asking; the model stays for the next one."""
+        self.worker.open()
 
     def release(self) -> None:
         """Give the model's memory back; a later send loads it again."""
@@ -220,13 +227,20 @@ class Pair:
         new = [text for text in dict.fromkeys(passages) if text not in self.made]
         if not new:
             return
-        self.made |= zip(new, self.model.translate(new, *self.codes, self.halt), strict=True)
-        smaller = {text: self._smaller(text) for text in new if not self.made[text].whole}
+        found = self.model.translate(
+            new, self.codes, self.halt, enough=lambda: self.told.worker.stopped
+        )
+        made = {text: one for text, one in zip(new, found, strict=True) if one is not None}
+        self.made |= made
+        smaller = {text: self._smaller(text) for text, one in made.items() if not one.whole}
         self._make([part.text for parts in smaller.values() for part in parts if part.sent])
         for text, parts in smaller.items():
-            sent = [self.made[part.text] for part in parts if part.sent]
-            if len(sent) > 1 and all(made.whole for made in sent):
-                self.made[text] = self.made[text].after(self._joined(parts), sent)
+            sent = [self.made.get(part.text) for part in parts if part.sent]
+            whole = [one for one in sent if one is not None and one.whole]
+            if None in sent:
+                del self.made[text]
+            elif len(whole) == len(sent) > 1:
+                self.made[text] = made[text].after(self._joined(parts), whole)
 
     def _smaller(self, text: str) -> tuple[Part, ...]:
         size = self.model.sizes(*self.codes)(text)
@@ -237,7 +251,10 @@ class Pair:
         return join(parts, by_text, self.script)
 
     def _outcome(self, cuts: Sequence[Sequence[Part]], texts: Sequence[str]) -> Outcome:
-        sent = [self.made[part.text] for parts in cuts for part in parts if part.sent]
+        wanted = [part.text for parts in cuts for part in parts if part.sent]
+        sent = [self.made[text] for text in wanted if text in self.made]
+        if len(sent) < len(wanted):
+            return NOT_SENT
         for made in sent:
             if not made.whole:
                 return NoAnswer(made.why)

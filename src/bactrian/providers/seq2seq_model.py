@@ -1,7 +1,7 @@
 """A loaded translation model: passages in, passages out, in batches by tokens. Knows no requests.
 
-Each row is padded at its end, masked, and bounded by its own length: what becomes of a passage does
-not depend on those beside it.
+Each row is padded at its end, masked, and bounded by its own length, in batches of one shape a
+length: what becomes of a passage does not depend on those beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from bactrian.errors import ConfigError
-from bactrian.providers.here.batches import in_halves, micro_batches
+from bactrian.providers.here.batches import Room, batches, edge_of, in_halves
 from bactrian.providers.here.weights import Weights
 from bactrian.providers.here.weights import load as load_weights
 from bactrian.providers.here.worker import Stop
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LEAST = 24
 """Tokens that the translation of the shortest passage may have, before ``max_ratio`` counts."""
+ROOM = {"cpu": Room(1024, 8), "cuda": Room(16384, 256)}
+"""Of the source, padding and beams included, by the kind of device."""
 SHOWN = 60
 """Code points of a passage that a reason shows."""
 
@@ -60,34 +62,48 @@ class Seq2SeqModel:
     """Token that begins every translation."""
     window: int
     """Most tokens of a source passage."""
-    limit: int
-    """Most tokens of a translation."""
+    places: int
+    """Most tokens that the model has places for, in a passage or in its translation."""
 
     def sizes(self, source: str, target: str) -> Callable[[str], int]:
         """Return what counts the tokens of a passage as the model gets it."""
         return lambda text: len(self._encode([text], source, target)[0])
 
     def translate(
-        self, passages: Sequence[str], source: str, target: str, halt: Event
-    ) -> list[Made]:
+        self,
+        passages: Sequence[str],
+        codes: tuple[str, str],
+        halt: Event,
+        *,
+        enough: Callable[[], bool] = bool,
+    ) -> list[Made | None]:
         """Return a translation for each passage, in order; the codes are the family's own.
 
+        None stands for those that were not begun when there was ``enough``.
         Raises ConfigError for a code that the model's vocabulary lacks.
         """
+        source, target = codes
         rows = self._encode(passages, source, target)
-        work = partial(self._generate, first=self._first(target), stop=Stop(halt))
-        made: dict[int, tuple[list[int], bool]] = {}
-        beams = self.said["num_beams"]
-        for places in micro_batches([len(row) * beams for row in rows], self.said["batch_tokens"]):
-            batch = [rows[place] for place in places]
-            made |= zip(places, in_halves(batch, work), strict=True)
-        return [
-            self._read(text, len(rows[place]), *made[place]) for place, text in enumerate(passages)
-        ]
+        first = self._first(target)
+        made: list[Made | None] = [None] * len(rows)
+        for batch in batches([len(row) for row in rows], self._fit, self.places):
+            if enough():
+                break
+            some = [rows[place] for place in batch.places]
+            work = partial(self._generate, edge=batch.edge, first=first, stop=Stop(halt))
+            for place, told in zip(batch.places, in_halves(some, batch.rows, work), strict=True):
+                made[place] = self._read(passages[place], len(rows[place]), *told)
+        return made
 
     def bound(self, length: int) -> int:
         """Return the most tokens that the translation of a passage of some tokens may have."""
-        return min(self.limit, LEAST + int(self.said["max_ratio"]) * length)
+        wanted = LEAST + int(self.said["max_ratio"]) * edge_of(length)
+        return min(wanted, self.places - 2)
+
+    def _fit(self, edge: int) -> int:
+        """Return how many rows of some tokens are computed at once."""
+        room = ROOM["cuda" if self.model.device.type == "cuda" else "cpu"]
+        return room.fit(self.said["batch_tokens"], edge * self.said["num_beams"])
 
     def _token(self, code: str) -> int:
         """Return the id of a language's token."""
@@ -120,30 +136,27 @@ class Seq2SeqModel:
         return list(self.tokenizer(list(passages))["input_ids"])
 
     def _generate(
-        self, rows: Sequence[list[int]], first: int | None, stop: Stop
+        self, rows: Sequence[list[int]], *, edge: int, first: int | None, stop: Stop
     ) -> list[tuple[list[int], bool]]:
         """Return the new tokens of each row, and whether the model ended it within its bound."""
         import torch
 
-        longest = max(map(len, rows))
-        ids = torch.full((len(rows), longest), self.tokenizer.pad_token_id)
+        ids = torch.full((len(rows), edge), self.tokenizer.pad_token_id)
         mask = torch.zeros_like(ids)
         for number, row in enumerate(rows):
             ids[number, : len(row)] = torch.tensor(row)
             mask[number, : len(row)] = 1
-        device, skip = self.model.device, 1 if first is None else 2
+        device, told = self.model.device, 1 if first is None else 2
+        room = self.bound(edge)
         with torch.inference_mode():
             answer = self.model.generate(
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
-                generation_config=self._config(self.bound(longest) + skip, first),
+                generation_config=self._config(room + told, first),
                 stopping_criteria=[stop],
             )
         stop.check()
-        return [
-            self._cut(tokens[skip:], self.bound(len(row)))
-            for tokens, row in zip(answer.tolist(), rows, strict=True)
-        ]
+        return [self._cut(tokens[told:], room) for tokens in answer.tolist()]
 
     def _cut(self, tokens: list[int], bound: int) -> tuple[list[int], bool]:
         end = self.tokenizer.eos_token_id
@@ -190,13 +203,11 @@ def load(weights: Weights, family: Family, said: Mapping[str, Any]) -> Seq2SeqMo
     """Load model and tokenizer to where the options say."""
     from transformers import GenerationConfig
 
-    model, tokenizer = load_weights(
-        "AutoModelForSeq2SeqLM", weights, said["device"], said["dtype"]
-    )
+    model, tokenizer = load_weights("AutoModelForSeq2SeqLM", weights, said["device"], said["dtype"])
     start = model.generation_config.decoder_start_token_id
     if start is None:
         start = getattr(model.config, "decoder_start_token_id", None)
-    # what a model brings along (five beams, 200 tokens, a forced end) would fill in what is not said
+    # what a model brings along (five beams, a forced end) would fill in what is not said
     model.generation_config = GenerationConfig()
     places = getattr(model.config, "max_position_embeddings", None) or family.window * 2
     return Seq2SeqModel(
@@ -206,5 +217,5 @@ def load(weights: Weights, family: Family, said: Mapping[str, Any]) -> Seq2SeqMo
         said,
         start=tokenizer.pad_token_id if start is None else start,
         window=min(family.window, places),
-        limit=places - 2,
+        places=places,
     )

@@ -36,11 +36,3 @@ class Terms:
     budget: Budget = field(default_factory=Budget)
     reserve: Reserve | None = None
     """What a request may cost at most; None where nothing is billed."""
-
-
-def characters_of(request: Request) -> int:
-    """Return the code points of text in a request."""
-    texts = request.get("texts")
-    if texts is None:
-        texts = [message["content"] for message in request["messages"]]
-    return sum(map(len, texts))

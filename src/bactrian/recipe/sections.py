@@ -59,8 +59,8 @@ class Provider(Section):
 
     using: str = "recorded"
     """Registered name of the provider."""
-    model: str = "recorded"
-    """The provider's engine or model."""
+    model: str = ""
+    """The provider's engine or model; empty takes its usual one, where it has one."""
     recording: str = ""
     """For recorded: folder of ledgers, one a language, relative to the recipe's folder."""
     endpoints: tuple[str, ...] = ()
@@ -110,6 +110,8 @@ class Respond(Provider):
     """Longest response, in the provider's tokens."""
     batch: bool = False
     """Through the provider's batch API: within a day, and at most of them for half the price."""
+    enqueued_tokens: Annotated[int, Field(ge=0)] = 0
+    """Prompt tokens that may wait in batches at once; 0 learns it from the provider's refusals."""
 
 
 class Budget(Section):

@@ -43,12 +43,13 @@ _GOES_ON = regex.compile(r"[\p{Lowercase}--\p{Georgian}]", regex.V1)
 _WORD_BEFORE = regex.compile(r"[\p{L}\p{M}\p{N}.]+\Z")
 _INITIALS = regex.compile(r"\p{L}(?:\.\p{L})*")
 _ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st vs no fig jr sr gen col capt lt rev hon cf vol pp approx".split()
+    {"mr", "mrs", "ms", "dr", "prof", "st", "vs", "no", "fig", "jr", "sr", "gen", "col", "capt"}
+    | {"lt", "rev", "hon", "cf", "vol", "pp", "approx"}
 )
 _LEVELS = (
     regex.compile(r"(?<=[,;:،؛、，；：·—–])\s*|(?<=[\p{Pe}\p{Pf}])\s+"),
     regex.compile(r"\s+|\u200b"),
-    regex.compile(r"(?<=\X)(?=\X)"),
+    regex.compile(r"\X\K"),
 )
 """Where a sentence that is too long is cut: after clauses, between words, between clusters."""
 
@@ -138,7 +139,7 @@ def _packed(
             yield held
         held = first, last
         if level < len(_LEVELS) and size(line[first:last]) > room:
-            gaps = (match.span() for match in _LEVELS[level].finditer(line, first + 1, last - 1))
+            gaps = (match.span() for match in _LEVELS[level].finditer(line, first, last))
             smaller = list(_between(line, held, gaps))
             *before, held = _packed(line, smaller, size, room, level + 1)
             yield from before

@@ -8,14 +8,14 @@ machine is used as it is: the Hub is asked only for what is absent, and only whe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from bactrian.errors import ConfigError, MissingExtra
+from bactrian.errors import ConfigError, MissingExtra, did_you_mean
 from bactrian.models import base
 from bactrian.models.fingerprint import fingerprint
 from bactrian.providers import Told
@@ -24,6 +24,7 @@ from bactrian.providers.options import UNSAID
 COMMIT = re.compile(r"[0-9a-f]{40}")
 DESCRIBED = ("*.json", "*.model", "*.jinja", "*.txt")
 """Configuration and tokenizer, on the Hub."""
+DTYPES = ("bfloat16", "float16", "float32")
 WEIGHTS = ("*.safetensors", "*.bin")
 """Forms of weights, the better one first; only one of them is fetched."""
 
@@ -140,6 +141,8 @@ class Weights:
                 f"model {self.told} is not whole on this machine",
                 "set network = true in the recipe to fetch it from the Hub, or name a folder",
             )
+        # the error of the HTTP client that the Hub's package was built on: it has changed twice
+        failures: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
         try:
             yield
         except OfflineModeIsEnabled:
@@ -147,7 +150,7 @@ class Weights:
                 f"model {self.told} is not on this machine, and HF_HUB_OFFLINE is set",
                 "unset HF_HUB_OFFLINE, or name a folder",
             ) from None
-        except (*HfHubHTTPError.__bases__, HfHubHTTPError, OSError) as error:
+        except failures as error:
             raise ConfigError(
                 f"model {self.told} could not be fetched from the Hub: {str(error)[:200]}",
                 "check the connection and the id, and log in (hf auth login) where it is gated",
@@ -189,6 +192,8 @@ def load(
 
     base.quiet()
     where = device_of(device)
+    if dtype not in ("auto", *DTYPES):
+        raise ConfigError(f"unknown dtype {dtype}", did_you_mean(dtype, ("auto", *DTYPES)))
     chosen = base.best_dtype(where.partition(":")[0]) if dtype == "auto" else dtype
     folder = weights.whole()
     with _reading(weights.told, folder):
@@ -205,6 +210,8 @@ def device_of(told: str) -> str:
 
     if told == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?|mps|xpu(:\d+)?", told):
+        raise ConfigError(f"unknown device {told}", "device is auto, cpu, cuda or cuda:1")
     if told.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device = {told}: no GPU is usable here", "set device = auto or cpu")
     return told
@@ -227,3 +234,10 @@ def _reading(name: str, folder: Path) -> Iterator[None]:
             f"model {name} cannot be loaded: {said}",
             f"see whether {folder} is whole and of an architecture transformers knows",
         ) from error
+
+
+def positive(said: Mapping[str, Any], *names: str) -> None:
+    """Raise ConfigError for an option that has to be 1 or more."""
+    for name in names:
+        if said[name] < 1:
+            raise ConfigError(f"options.{name} = {said[name]} is too little", "it is at least 1")
