@@ -1,4 +1,4 @@
-"""The roads of a row through translation, and its two ways: each ends somewhere and says so."""
+"""The roads of a row through translation: each ends somewhere and says so."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from bactrian.data.collect import collect
 from bactrian.data.providers import engage
 from bactrian.data.respond import responding
 from bactrian.data.translate import translating
-from bactrian.ledger import Ledger
 from bactrian.providers import Answer, NoAnswer, Request
 from bactrian.schema import Example
 from bactrian.workspace import Workspace, open_workspace
@@ -40,6 +39,12 @@ GRAMMAR = {
     "instruction": "Correct the grammar.",
     "input": "He go to school.",
     "output": "He goes to school.",
+}
+FRAGILE = {"instruction": "Explain `f(x)` to a fragile camel.", "output": "Gladly."}
+TORN = {
+    "instruction": "Tell what `g(x)` does.",
+    "input": "A fragile text with https://a.org/b in it.",
+    "output": "Much.",
 }
 ROWS = (PLAIN, CODE, PROGRAM, RHYME, GRAMMAR)
 
@@ -267,77 +272,6 @@ def test_a_limit_holds_for_both_tables(make_project: MakeProject) -> None:
     assert check_rows(workspace, VIETNAMESE).rows == 4
 
 
-# -- two ways: signs, then pieces ------------------------------------------------------------------
-
-FRAGILE = {"instruction": "Explain `f(x)` to a fragile camel.", "output": "Gladly."}
-TORN = {
-    "instruction": "Tell what `g(x)` does.",
-    "input": "A fragile text with https://a.org/b in it.",
-    "output": "Much.",
-}
-MIXED = (PLAIN, FRAGILE, CODE, TORN)
-
-
-def test_what_comes_back_broken_is_asked_for_in_pieces(make_project: MakeProject) -> None:
-    workspace, using = project(make_project, MIXED), Capitals()
-    done, rows = translated(workspace, using)
-    first, second = done.filled
-    assert (first.need.rows, first.answered) == (4, 4)
-    assert (second.need.rows, second.answered) == (2, 2)
-    assert (done.rows, done.missing) == (4, 0)
-    assert rows[1].instruction == "EXPLAIN `f(x)` TO A FRAGILE CAMEL."
-    assert rows[3].instruction == "TELL WHAT `g(x)` DOES."
-    assert rows[3].input == "A FRAGILE TEXT WITH https://a.org/b IN IT."
-    flags = [
-        [flag for flag in row.flags if flag.check == "pieces"] for row in table.read(done.path)
-    ]
-    assert [len(found) for found in flags] == [0, 1, 0, 1]
-    assert (flags[1][0].severity, flags[1][0].evidence) == ("warn", "`f(x)`")
-    with Ledger(workspace.ledger(VIETNAMESE), read_only=True) as ledger:
-        keys = {entry.key for entry in ledger.entries()}
-    assert len(keys) == 6, "what was paid for the first way is kept"
-    assert {row.provenance.translation_key for row in rows} < keys
-
-
-def test_a_row_that_fails_in_pieces_says_both_and_only_the_pieces_are_asked_again(
-    make_project: MakeProject,
-) -> None:
-    workspace, using = project(make_project, MIXED), Capitals()
-    using.silent = {"to a fragile camel."}
-    done, rows = translated(workspace, using)
-    assert (done.rows, done.answered, done.missing) == (4, 3, 1)
-    assert rows[1].missing == (
-        "no translation: broken in it: `f(x)`; in pieces: refused by the script"
-    )
-    assert (rows[1].instruction, rows[1].input) == ("", "")
-    again = Capitals()
-    done, rows = translated(workspace, again)
-    assert done.missing == 0
-    assert again.sent == ["Explain", "to a fragile camel."]
-    assert rows[1].instruction == "EXPLAIN `f(x)` TO A FRAGILE CAMEL."
-
-
-def test_finished_work_of_two_ways_is_recognised(make_project: MakeProject) -> None:
-    workspace = project(make_project, MIXED)
-    first, _ = translated(workspace, Capitals())
-    data = first.path.read_bytes()
-    using = Capitals()
-    assert translated(workspace, using)[0].filled == ()
-    first.path.unlink()
-    again, _ = translated(workspace, using)
-    assert using.sent == []
-    assert again.path.read_bytes() == data
-
-
-def test_what_is_only_code_is_not_sent_and_passes(make_project: MakeProject) -> None:
-    rows = ({"instruction": "2 + 2 = ?", "output": "4"}, PLAIN)
-    workspace, using = project(make_project, rows), Capitals()
-    done, found = translated(workspace, using)
-    assert using.sent == [PLAIN["instruction"]]
-    assert (found[0].instruction, found[0].language, found[0].output) == ("2 + 2 = ?", "vi", "")
-    assert (done.rows, done.missing) == (2, 0)
-
-
 # -- counts ----------------------------------------------------------------------------------------
 
 
@@ -347,7 +281,7 @@ def test_every_count_adds_up_on_every_road(
     make_project: MakeProject, programming: str, destroyed: str
 ) -> None:
     told = {"programming": programming, "destroyed": destroyed}
-    many = (*ROWS, *MIXED, RHYME, PROGRAM)
+    many = (*ROWS, PLAIN, FRAGILE, CODE, TORN, RHYME, PROGRAM)
     workspace = project(make_project, many, translate=told, build={"validation": 2})
     using, model = Capitals(), Chat()
     using.silent = {"Name three colours."}

@@ -14,7 +14,7 @@ import pytest
 
 from bactrian.errors import ProviderError
 from bactrian.providers import Again, NoAnswer
-from bactrian.providers.http import Lane, Reply, refusal, retry_after, said_in
+from bactrian.providers.http import TRUST, Lane, Reply, refusal, retry_after, said_in
 from bactrian.providers.limits import Pace
 from bactrian.providers.secrets import Key
 
@@ -194,3 +194,16 @@ def test_refusals_that_show_a_limit_slow_the_lane_down(monkeypatch: pytest.Monke
     calm.lane.requests = Pace(60)
     refusal(calm, "openai:m")
     assert calm.lane.requests.rate == 1
+
+
+def test_a_403_among_answers_is_that_row_s_alone_and_a_row_of_them_is_the_key_s() -> None:
+    forbidden = told(403, {"error": {"message": "flagged by moderation"}})
+    with pytest.raises(ProviderError, match="refuses the key"):
+        refusal(forbidden, "openai:m")
+    refusal(Reply(200, {}, b"", forbidden.lane), "openai:m")
+    for _ in range(TRUST):
+        found = refusal(forbidden, "openai:m")
+        assert isinstance(found, NoAnswer)
+        assert "flagged by moderation" in found.why
+    with pytest.raises(ProviderError, match="refuses the key"):
+        refusal(forbidden, "openai:m")

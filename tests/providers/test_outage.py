@@ -197,3 +197,21 @@ def test_an_outage_in_the_middle_leaves_no_row_behind(
     second = Scripted()
     assert filled(path, range(1000), second).need.present == 100
     assert len(second.sent) == 900
+
+
+def test_a_server_that_refuses_every_request_ends_the_run() -> None:
+    outage = Outage("openai:m")
+    refused = NoAnswer("HTTP 400: unknown field max_tokens")
+    found = [outage.after([refused]) for _ in range(20)]
+    assert found[:19] == [None] * 19
+    assert found[19] is not None
+    assert "refuses every request: HTTP 400: unknown field" in found[19].problem
+
+
+def test_refusals_among_answers_are_rows_of_their_own() -> None:
+    outage = Outage("openai:m")
+    outage.after([Answer("ok")])
+    assert all(outage.after([NoAnswer("HTTP 400: too long")]) is None for _ in range(100))
+    silent = Outage("recorded:m")
+    lacks = NoAnswer("the recording has no answer to this request")
+    assert all(silent.after([lacks]) is None for _ in range(100))

@@ -8,26 +8,24 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 import tomli_w
 
-from bactrian import languages, registry
+from bactrian import languages
 from bactrian.data.ask import Asked, ask
 from bactrian.data.collect import collect
 from bactrian.data.providers import engage
 from bactrian.data.respond import responding
 from bactrian.data.translate import translating
-from bactrian.errors import ConfigError, MissingExtra, ProviderError
+from bactrian.errors import ProviderError
 from bactrian.events import Event, reading
-from bactrian.ledger import Ledger, key_of
+from bactrian.ledger import Ledger
 from bactrian.providers import Again, Answer, Told
-from bactrian.providers.rayed import Answering, Rayed, Refused, rayed
-from bactrian.recipe import Respond, Translate
-from bactrian.schema import Instruction
+from bactrian.providers.rayed import Rayed, rayed
+from bactrian.recipe import Translate
 from bactrian.workspace import Workspace, open_workspace
 
 # before Ray is imported: everything on the loopback, and nothing is reported to anybody
@@ -283,70 +281,3 @@ def test_after_a_stop_nothing_is_asked_any_more(made: Any) -> None:
     assert asked(provider, "fine") == [Again("server", "not asked any more")]
     asyncio.run(provider.close())
     assert isinstance(asked(provider, "fine")[0], Answer)
-
-
-# -- without a cluster ----------------------------------------------------------------------------
-
-
-def test_the_requests_are_the_provider_s_own(plugged: Path, tmp_path: Path) -> None:
-    def section(**options: Any) -> Told:
-        return Told(Translate(using="slow", model="m", options=options), tmp_path)
-
-    plain = registry.find("translators", "slow")(section())
-    spread = rayed("translators", section(ray={"actors": 4}, seconds=0.1))
-    assert (spread.name, spread.batch, spread.whole) == ("slow:m", 3, True)
-    asks = [one.request(["a", "b"], ENGLISH, VIETNAMESE) for one in (plain, spread)]
-    assert key_of(asks[0]) == key_of(asks[1])
-    assert spread.told.section.options == {"seconds": 0.1}
-
-
-@pytest.mark.parametrize(
-    ("said", "problem"),
-    [
-        ({"actor": 2}, r"unknown key options\.ray\.actor"),
-        ({"actors": "two"}, r"options\.ray\.actors = 'two' is of another type"),
-        ({"num_gpus": True}, "is of another type"),
-    ],
-)
-def test_what_is_wrong_in_the_recipe_is_said_at_once(
-    plugged: Path, said: dict[str, Any], problem: str
-) -> None:
-    section = Translate(using="slow", options={"ray": said})
-    with pytest.raises(ConfigError, match=problem):
-        rayed("translators", Told(section, Path()))
-
-
-def test_an_actor_with_other_weights_refuses_to_answer(tiny_base: Path) -> None:
-    pytest.importorskip("torch")
-    section = Respond(using="local", model=str(tiny_base))
-    actor = Answering("chats", Told(section, Path("/")))
-    here = registry.find("chats", "local")(actor.told)
-    request = here.request(Instruction("a", "en", "Hi"), ENGLISH)
-    told = asyncio.run(actor.answer([{**request, "weights": "others"}], [1]))
-    assert isinstance(told, Refused)
-    assert "has other weights here" in told.problem
-    with pytest.raises(ProviderError, match="has other weights here"):
-        raise told.error()
-
-
-def test_without_ray_the_extra_is_named(
-    plugged: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    provider = rayed("translators", Told(Translate(using="slow"), tmp_path))
-    with pytest.raises(MissingExtra) as told:
-        asked(provider, "fine")
-    assert told.value.hint == "pip install 'bactrian[ray]'"
-
-
-def test_a_cluster_that_is_not_there_is_told(
-    plugged: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def init(**told: Any) -> None:
-        raise ConnectionError("ray client connection timeout\nand more")
-
-    absent = SimpleNamespace(is_initialized=lambda: False, init=init)
-    monkeypatch.setitem(sys.modules, "ray", absent)
-    section = Translate(using="slow", options={"ray": {"address": "127.0.0.1:1"}})
-    with pytest.raises(ProviderError, match=r"127\.0\.0\.1:1 cannot be joined: ray client"):
-        asked(rayed("translators", Told(section, tmp_path)), "fine")

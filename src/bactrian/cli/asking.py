@@ -28,8 +28,16 @@ EngineOption = Annotated[
 def ask_all(at: Verb, stage: Stage, using: Any, shard: str) -> dict[str, Any]:
     """Run a stage in every language of the recipe; return what to say of it as plain values."""
     stages = stages_of(at, stage, using, shard)
-    languages = dict(asked(at, stages, using))
+    try:
+        languages = dict(asked(at, stages, using))
+    finally:
+        release(using)
     return {"using": using.provider.name, "languages": languages}
+
+
+def release(using: Any) -> None:
+    """Free the weights or the actors of a provider that runs here; others have nothing to free."""
+    getattr(using.provider, "release", lambda: None)()
 
 
 def stages_of(at: Verb, stage: Stage, using: Any, shard: str = "") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from bactrian.cli.asking import ask_one, asked, foretell, stages_of
+from bactrian.cli.asking import ask_one, asked, foretell, release, stages_of
 from bactrian.cli.options import DryRun, Folder, Json, Languages, Limit, Set, Verb, shown, verb
 
 
@@ -60,18 +60,21 @@ def _rows(at: Verb) -> dict[str, Any]:
     translations = stages_of(at, "translate", translator)
     responses = stages_of(at, "respond", model)
     told: dict[str, Any] = {}
-    batch = getattr(model.section, "batch", False)
+    # batches want all languages at once; weights that are here want the whole memory
+    apart = getattr(model.section, "batch", False) or hasattr(translator.provider, "release")
     for language in at.workspace.languages:
         code = language.code
         told[code] = {"translate": ask_one(at, translations[code])}
-        if not batch:
+        if not apart:
             told[code]["respond"] = ask_one(at, responses[code])
             check_rows(at.workspace, language)
-    if batch:  # all languages are out at the provider at once
+    release(translator)
+    if apart:
         for code, done in asked(at, responses, model):
             told[code]["respond"] = done
         for language in at.workspace.languages:
             check_rows(at.workspace, language)
+    release(model)
     return told
 
 

@@ -51,7 +51,7 @@ def _pilot(at: Verb, rows: int) -> None:
     from bactrian.data.providers import engage
 
     translator = engage("translate", at.workspace)
-    model = engage("respond", at.workspace).sharing(translator)
+    model = engage("respond", _at_once(at.workspace)).sharing(translator)
     stages_of(at, "translate", translator)
     if rows < ENOUGH:
         at.say(f"fewer than {ENOUGH} answers a language do not say how long the others will be")
@@ -61,6 +61,15 @@ def _pilot(at: Verb, rows: int) -> None:
             continue
         done = pilot(at.workspace, language, drawn, translator, model)
         at.say(f"{language.code}  {done.answered} of {done.rows} answered, {done.cost_usd:.4f} USD")
+
+
+def _at_once(workspace: Any) -> Any:
+    """Return the workspace without batches: a pilot does not wait, and pays the full price."""
+    from dataclasses import replace
+
+    told = workspace.recipe
+    respond = told.respond.model_copy(update={"batch": False})
+    return replace(workspace, recipe=told.model_copy(update={"respond": respond}))
 
 
 def _plan(at: Verb) -> dict[str, Any]:

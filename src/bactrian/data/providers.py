@@ -69,8 +69,8 @@ def engage(
     section: Provider = getattr(workspace.recipe, stage)
     price = price_of_section(section, workspace)
     if provider is None:
-        kind = "translators" if stage == "translate" else "chats"
-        provider = registry.find(kind, section.using)(Told(section, workspace.recipe_folder, price))
+        told = Told(section, workspace.recipe_folder, price, workspace.recipe.network)
+        provider = _made("translators" if stage == "translate" else "chats", told, engine)
     spent = sum(total.cost_usd for total in spending(workspace))
     return Engaged(section, provider, price, Budget(workspace.recipe.budget.usd, spent))
 

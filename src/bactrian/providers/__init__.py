@@ -60,6 +60,8 @@ class Told:
     """Paths in the recipe are relative to this."""
     price: Price = Price()
     """From the recipe, else from the price list."""
+    network: bool = False
+    """Whether the Hub may be asked for weights."""
 
 
 class Answer(NamedTuple):

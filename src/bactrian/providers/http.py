@@ -19,7 +19,6 @@ from bactrian import __version__
 from bactrian.errors import ProviderError
 from bactrian.providers import Again, NoAnswer
 from bactrian.providers.limits import Pace, Speed, limits_of
-from bactrian.providers.retries import backoff as backoff
 from bactrian.providers.secrets import Key
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 Headers = Callable[[Key], Mapping[str, str]]
 NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "credit balance is too low")
-LEARN_SECONDS = 1.0
+LEARN_SECONDS, TRUST = 1.0, 5
 TURN_SECONDS = 0.05
 """How late what was given back of a limit, or the end, may be noticed."""
 LONGEST_WAIT = 86_400.0
@@ -43,7 +42,7 @@ class Lane:
         self.base = base.rstrip("/")
         self.key = key
         self.headers = headers
-        self.in_flight = 0
+        self.in_flight = self.trust = 0
         self.requests = Pace()
         self.units = Pace()
         self.speed = Speed()
@@ -236,10 +235,11 @@ class Client:
 def refusal(reply: Reply, who: str) -> Again | NoAnswer | None:
     """Return what a reply other than 200 means for its request; None for a 200.
 
-    Raises ProviderError where no request can succeed: wrong key, no credit, unknown model.
-    Retry-After holds for this request; the rate of its lane is cut besides.
+    Raises ProviderError where no request can succeed: wrong key (401, or ``TRUST`` 403s in a row),
+    no credit, unknown model. Retry-After is this request's; its lane's rate is cut besides.
     """
     if reply.status == 200:
+        reply.lane.trust = TRUST
         _learn(reply)
         return None
     if reply.status == 0:
@@ -262,7 +262,8 @@ def refusal(reply: Reply, who: str) -> Again | NoAnswer | None:
 
 
 def _end_if_hopeless(reply: Reply, who: str, said: str) -> None:
-    if reply.status in (401, 403):
+    reply.lane.trust -= reply.status == 403
+    if reply.status == 401 or (reply.status == 403 and reply.lane.trust < 0):
         raise ProviderError(
             f"{who} refuses the key {reply.lane.key}: {said or f'HTTP {reply.status}'}",
             "check the key and what it may do; what was paid for is in the ledger",
@@ -324,11 +325,9 @@ def _learn(reply: Reply) -> None:
     if now - lane.learnt < LEARN_SECONDS:
         return
     lane.learnt = now
-    requests, units = limits_of(reply.headers)
-    if requests:
-        lane.requests.learn(requests)
-    if units:
-        lane.units.learn(units)
+    for pace, limit in zip((lane.requests, lane.units), limits_of(reply.headers), strict=True):
+        if limit:
+            pace.learn(limit)
 
 
 def _said(error: BaseException) -> str:

@@ -19,8 +19,10 @@ def read(section: Provider, **usual: Any) -> dict[str, Any]:
     for name, value in section.options.items():
         if name not in usual:
             raise ConfigError(f"unknown key options.{name}", did_you_mean(name, usual))
-        if type(value) is not type(usual[name]):
+        whole = type(value) is int and type(usual[name]) is float
+        if type(value) is not type(usual[name]) and not whole:
             wanted = {bool: "true or false", int: "a whole number", str: "a text"}
+            wanted[float] = "a number"
             raise ConfigError(
                 f"options.{name} = {value!r} is not {wanted.get(type(usual[name]), 'a table')}",
                 f"it is {usual[name]!r} where nothing is said",

@@ -9,12 +9,14 @@ import time
 from collections.abc import Sequence
 
 from bactrian.errors import ProviderError
-from bactrian.providers import Again, Answer, Outcome
+from bactrian.providers import Again, Answer, NoAnswer, Outcome
 
 UNREACHED = 8
 """Failed calls with never an answer before them: the address or the network is wrong."""
 SILENT_SECONDS = 120.0
 SILENT_CALLS = 20
+REFUSALS = 20
+"""Requests that were refused for what is in them, with never an answer: it is the settings."""
 GONE = frozenset({"network", "server", "malformed"})
 """What says that nobody is there, or somebody else."""
 
@@ -27,6 +29,7 @@ class Outage:
         self.answered = False
         self._since: float | None = None
         self._failed = 0
+        self._refusals = 0
 
     @property
     def likely(self) -> bool:
@@ -47,6 +50,8 @@ class Outage:
         if any(isinstance(outcome, Answer) for outcome in outcomes):
             self.over()
             return None
+        if (refused := self._refused(outcomes)) is not None:
+            return refused
         failed = (one for one in outcomes if isinstance(one, Again) and one.why in GONE)
         try:
             if (outcome := next(failed, None)) is not None:
@@ -54,6 +59,19 @@ class Outage:
         except ProviderError as error:
             return error
         return None
+
+    def _refused(self, outcomes: Sequence[Outcome]) -> ProviderError | None:
+        """A setting that the server does not take refuses every row, one by one."""
+        why = next((one.why for one in outcomes if isinstance(one, NoAnswer)), "")
+        if self.answered or not why.startswith("HTTP 4"):
+            return None
+        self._refusals += 1
+        if self._refusals < REFUSALS:
+            return None
+        return ProviderError(
+            f"{self.name} refuses every request: {why}",
+            "check the settings and options in the recipe; nothing was answered so far",
+        )
 
     def note(self, outcome: Again) -> None:
         """A call came to nothing; raises ProviderError when there is no point in going on."""

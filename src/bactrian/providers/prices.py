@@ -24,7 +24,7 @@ from bactrian.errors import ConfigError, did_you_mean
 from bactrian.providers import Price
 from bactrian.recipe.sections import Section
 
-RUNS_HERE = frozenset({"apertium", "libretranslate", "local", "recorded", "seq2seq"})
+RUNS_HERE = frozenset({"apertium", "libretranslate", "local", "recorded", "seq2seq", "vllm"})
 """Providers that nobody sends a bill for; the machine is the user's own."""
 ANY_MODEL = "*"
 DATED = re.compile(r"[-@](\d{4}-\d{2}-\d{2}|\d{8}|\d{2}-\d{4}|\d{3,4}|latest)$")

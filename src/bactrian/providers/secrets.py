@@ -16,6 +16,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 _planning: ContextVar[bool] = ContextVar("planning", default=False)
 
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A secret that shows only where it came from."""

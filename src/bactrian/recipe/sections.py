@@ -68,7 +68,7 @@ class Provider(Section):
     keys: tuple[str, ...] = ()
     """Environment variables, or keyring:service/user, that hold the keys; never the keys."""
     concurrency: Count = 64
-    """Requests in flight at once."""
+    """Calls in flight at once; a call to a translator carries many texts."""
     rpm: Annotated[int, Field(ge=0)] = 0
     """Requests a minute, for each key and endpoint; 0 learns it from the provider's headers."""
     tpm: Annotated[int, Field(ge=0)] = 0

@@ -167,7 +167,7 @@ def weights_of(told: Told, options: dict[str, Any]) -> Weights:
             f"using = {told.section.using} needs a model",
             "set model = to a folder or to an id on the Hub",
         )
-    network = options["network"] or getattr(told, "network", False)
+    network = options["network"] or told.network
     return Weights(told.section.model, told.folder, options["revision"], network)
 
 
