@@ -13,7 +13,8 @@ from bactrian.recipe.reference import MARK, reference
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "demo" / "README.md"])
-VERBS = {verb.name for verb in (*app.registered_commands, *app.registered_groups)}
+VERBS = {verb.name for verb in app.registered_commands}
+VERBS |= {group.name for group in app.registered_groups}
 
 
 def test_the_reference_of_the_recipe_is_that_of_the_settings() -> None:

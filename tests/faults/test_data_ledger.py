@@ -42,11 +42,10 @@ def refused(done: Any, code: int, problem: str, hint: str = "") -> None:
     assert hint in lines[1], lines[1]
 
 
-KNOWN = "ledger/tables.py opens an empty file as a ledger without tables; sqlite3's own error"
 CUTS = (
-    pytest.param(0.0, marks=pytest.mark.xfail(reason=KNOWN, strict=True)),
-    pytest.param(1, marks=pytest.mark.xfail(reason=KNOWN, strict=True)),
-    pytest.param(50, marks=pytest.mark.xfail(reason=KNOWN, strict=True)),
+    0.0,
+    1,
+    50,
     100,
     4096,
     5000,

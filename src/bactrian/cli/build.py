@@ -62,19 +62,22 @@ def _rows(at: Verb) -> dict[str, Any]:
     told: dict[str, Any] = {}
     # batches want all languages at once; weights that are here want the whole memory
     apart = getattr(model.section, "batch", False) or hasattr(translator.provider, "release")
-    for language in at.workspace.languages:
-        code = language.code
-        told[code] = {"translate": ask_one(at, translations[code])}
-        if not apart:
-            told[code]["respond"] = ask_one(at, responses[code])
-            check_rows(at.workspace, language)
-    release(translator)
-    if apart:
-        for code, done in asked(at, responses, model):
-            told[code]["respond"] = done
+    try:
         for language in at.workspace.languages:
-            check_rows(at.workspace, language)
-    release(model)
+            code = language.code
+            told[code] = {"translate": ask_one(at, translations[code])}
+            if not apart:
+                told[code]["respond"] = ask_one(at, responses[code])
+                check_rows(at.workspace, language)
+        release(translator)
+        if apart:
+            for code, done in asked(at, responses, model):
+                told[code]["respond"] = done
+            for language in at.workspace.languages:
+                check_rows(at.workspace, language)
+    finally:
+        release(translator)
+        release(model)
     return told
 
 

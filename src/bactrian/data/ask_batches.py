@@ -5,7 +5,7 @@ The same ledger, keys and tables as `ask`; each table is written when its langua
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 
 from bactrian.data.ask import Asked, Asking, Paid, derived, drawn, finished, paid_for, requests_of
@@ -16,7 +16,7 @@ from bactrian.providers.batches.running import Job
 
 def ask_in_batches(
     stages: Sequence[Asking], options: Options = USUAL
-) -> Iterator[tuple[Asking, Asked]]:
+) -> Generator[tuple[Asking, Asked]]:
     """Yield every stage with what it made, in the order in which they end.
 
     Raises what `ask` raises, and ConfigError for a provider without a batch API. Interrupted, the

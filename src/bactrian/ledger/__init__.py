@@ -62,6 +62,11 @@ class Ledger:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error):
+            raise LedgerError(
+                f"{self.path} cannot be read: {error}",
+                "restore it from a copy, or move it away: then all of it is paid for again",
+            ) from error
 
     def get(self, key: str) -> Entry | None:
         """Return the committed answer under ``key``, or None."""

@@ -72,6 +72,8 @@ def connect(path: Path, read_only: bool) -> sqlite3.Connection:
             connection = sqlite3.connect(path, check_same_thread=False)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
+        if not version_of(connection):
+            connection = _begun(connection, read_only)
         _check_version(connection, path, read_only)
         return connection
     except (sqlite3.Error, OSError) as error:
@@ -79,6 +81,22 @@ def connect(path: Path, read_only: bool) -> sqlite3.Connection:
             f"{path} cannot be opened as a ledger: {error}",
             "move the file away, or restore it from a copy, and run the command again",
         ) from error
+
+
+def _begun(connection: sqlite3.Connection, read_only: bool) -> sqlite3.Connection:
+    """Return a ledger that has no version yet, such as a kill right at its beginning leaves.
+
+    Raises sqlite3.Error for a database of something else.
+    """
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+    if tables and "answers" not in tables:
+        raise sqlite3.DatabaseError("it holds other tables")
+    if read_only:  # its tables may be missing, and cannot be made: nothing is in it
+        connection.close()
+        connection = sqlite3.connect(":memory:", check_same_thread=False)
+        connection.executescript(SCHEMA)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    return connection
 
 
 def version_of(connection: sqlite3.Connection) -> int:
