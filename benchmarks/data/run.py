@@ -259,7 +259,7 @@ def main() -> int:
 
 def _environments(peers: bool) -> None:
     """Make the virtual environment of the fake provider, and those of the peers where asked."""
-    if peers:
+    if peers and not (WORK / "venvs" / "distilabel").is_dir():
         subprocess.run(
             ["bash", str(SHARED / "datagen" / "make_venvs.sh"), str(WORK / "venvs")], check=True
         )
