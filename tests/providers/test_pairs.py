@@ -33,11 +33,11 @@ def test_every_code_is_one_of_the_languages() -> None:
 @pytest.mark.parametrize(
     ("source", "target", "wanted"),
     [
-        ("en", "es", {"apertium", "chat", "deepl", "google", "libretranslate"}),
-        ("en", "xh", {"chat", "deepl", "google"}),
-        ("en", "km", {"chat", "google"}),
-        ("es", "ro", {"chat", "deepl", "google", "libretranslate"}),
-        ("ro", "es", {"apertium", "chat", "deepl", "google", "libretranslate"}),
+        ("en", "es", {"apertium", "chat", "deepl", "google", "libretranslate", "seq2seq"}),
+        ("en", "xh", {"chat", "deepl", "google", "seq2seq"}),
+        ("en", "km", {"chat", "google", "seq2seq"}),
+        ("es", "ro", {"chat", "deepl", "google", "libretranslate", "seq2seq"}),
+        ("ro", "es", {"apertium", "chat", "deepl", "google", "libretranslate", "seq2seq"}),
     ],
 )
 def test_who_takes_a_pair(source: str, target: str, wanted: set[str]) -> None:
