@@ -270,3 +270,11 @@ def test_a_connection_that_breaks_may_have_been_billed(
     (outcome,) = send(model, [model.request(ROW, get("my"))])
     assert isinstance(outcome, Again) and outcome.why == "network"
     assert outcome.billed is not None and outcome.billed.cost_usd > 0
+
+
+def test_the_first_answer_says_how_long_answers_usually_are() -> None:
+    from bactrian.providers.chat import usual_of
+
+    assert usual_of(0.0, 400) == 400  # a start at a part of it would reserve too little
+    assert usual_of(400.0, 500) == pytest.approx(409)
+    assert usual_of(400.0, 300) == pytest.approx(399)

@@ -17,7 +17,7 @@ from bactrian.errors import ConfigError
 from bactrian.events import emit
 from bactrian.languages import Language
 from bactrian.providers import Again, Answer, NoAnswer, Outcome, Price, Request, Told
-from bactrian.providers.chat import BYTES_A_TOKEN, MOST_TOKENS, guessed
+from bactrian.providers.chat import BYTES_A_TOKEN, MOST_TOKENS, guessed, usual_of
 from bactrian.providers.http import Client, Reply, one_line, refusal
 from bactrian.providers.secrets import Key, keys
 from bactrian.recipe import Respond
@@ -131,10 +131,8 @@ class AnthropicChat:
         billed = outcome if isinstance(outcome, Answer) else outcome.billed
         used = billed.tokens_in + billed.tokens_out if billed else 0
         reply.lane.units.give_back(reserved - used)
-        if isinstance(outcome, Answer):
-            # leans to the long ones: the mean would be too little half of the time
-            step = 0.09 if outcome.tokens_out > self.usual_tokens else 0.01
-            self.usual_tokens += step * (outcome.tokens_out - self.usual_tokens)
+        if isinstance(outcome, Answer) and outcome.tokens_out:
+            self.usual_tokens = usual_of(self.usual_tokens, outcome.tokens_out)
 
 
 def read(reply: Reply, price: Price, request: Request) -> Outcome:
