@@ -8,7 +8,7 @@ from typing import Any
 
 from bactrian.cli.options import Folder, Json, Languages, Set
 
-HEAD = ("language", "translated", "answered", "failed", "paid twice or lost", "USD", "USD in all")
+HEAD = ("language", "translated", "answered", "failed", "paid for nothing", "USD", "USD in all")
 
 
 def status(
