@@ -12,6 +12,7 @@ import pytest
 
 from bactrian.files import locked
 from bactrian.ledger import VERSION, Charge, Entry, Ledger
+from bactrian.ledger.batches import OPEN, Batch, unfinished
 
 Run = Callable[..., Any]
 
@@ -53,6 +54,35 @@ def workspace(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "recipe.toml").write_text('name = "toy"\nlanguages = "vi"\n', encoding="utf-8")
     return folder
+
+
+# -- abandon ---------------------------------------------------------------------------------------
+
+
+def test_a_batch_that_is_gone_is_forgotten_and_no_other(run: Run, tmp_path: Path) -> None:
+    path = made(tmp_path / "vi.sqlite", "a")
+    told = {"name": "vi-1", "kind": "response", "provider": "fake:m", "state": OPEN[0], "mark": ""}
+    values = {**dict.fromkeys(Batch._fields, 0), **told}
+    names = [name for name in values if name in columns(path)]
+    with sqlite3.connect(path) as connection:
+        marks = ",".join("?" * len(names))
+        insert = f"INSERT INTO batches ({','.join(names)}) VALUES ({marks})"
+        connection.execute(insert, [values[name] for name in names])
+    connection.close()
+    refused(run("ledger", "abandon", path, "vi-2"), 9, "knows no batch vi-2 that is out")
+    assert [batch.name for batch in unfinished(path)] == ["vi-1"]
+    assert "vi-1 is forgotten" in run("ledger", "abandon", path, "vi-1").out
+    assert unfinished(path) == []
+    absent = tmp_path / "km.sqlite"
+    refused(run("ledger", "abandon", absent, "km-1"), 9, "knows no batch km-1 that is out")
+    assert not absent.exists()
+
+
+def columns(path: Path) -> set[str]:
+    with sqlite3.connect(path) as connection:
+        found = {row[1] for row in connection.execute("PRAGMA table_info(batches)")}
+    connection.close()
+    return found
 
 
 # -- merge -----------------------------------------------------------------------------------------

@@ -67,6 +67,20 @@ def show(
         print(orjson.dumps(told).decode())
 
 
+@app.command("abandon")
+def abandon(
+    ledger: Annotated[Path, typer.Argument(help="The ledger of one language.")],
+    batch: Annotated[str, typer.Argument(help="Name of the batch, as the error says it.")],
+) -> None:
+    """Forget a batch that was deleted at the provider; its requests are sent, and paid, anew."""
+    from bactrian.files import locked
+    from bactrian.ledger.batches import abandon as forget
+
+    with locked(ledger.parent, ledger.name):
+        forget(ledger, batch)
+    print(f"{shown(ledger)}  {batch} is forgotten")
+
+
 def _pairs(into: Path, others: list[Path]) -> dict[Path, list[Path]]:
     """Return which ledgers go into which: folders by file name, files into the one."""
     sources = [path for place in others for path in _ledgers(place)]

@@ -226,12 +226,12 @@ def abandon(path: Path, name: str) -> None:
 
     Raises LedgerError where no such batch is out.
     """
+    out = {batch.name: batch for batch in unfinished(path)}
+    if name not in out:
+        hint = f"these are: {', '.join(out)}" if out else "none is out; nothing has to be done"
+        raise LedgerError(f"{path} knows no batch {name} that is out", hint)
     with closing(Batches(path)) as batches:
-        for batch in batches.open():
-            if batch.name == name:
-                batches.shut(batch, "abandoned")
-                return
-    raise LedgerError(f"{path} knows no batch {name} that is out", "see bactrian status")
+        batches.shut(out[name], "abandoned")
 
 
 def remotes(folder: Path) -> set[str]:
