@@ -278,13 +278,24 @@ def _own_python(path: Path) -> None:
 
 
 def _write(bench: Bench, figures: list[Figure]) -> None:
+    """Write the day's results; what was measured earlier and not again stays."""
     path = HERE.parent / "results" / f"data-{time.strftime('%Y-%m-%d')}.json"
+    before = json.loads(path.read_bytes()) if path.is_file() else {}
+    again = {(row["mode"], row["client"], row.get("n")) for row in bench.rows}
     told = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
-        "figures": {figure.name: figure.value for figure in figures},
-        "runs": bench.rows,
+        "figures": {
+            **before.get("figures", {}),
+            **{figure.name: figure.value for figure in figures},
+        },
+        "runs": [
+            row
+            for row in before.get("runs", ())
+            if (row["mode"], row["client"], row.get("n")) not in again
+        ]
+        + bench.rows,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -258,9 +258,9 @@ def test_workers_that_wait_do_not_spin(path: Path, monkeypatch: pytest.MonkeyPat
     looks = Counter[str]()
     draw = Filling._draw
 
-    def counted(self: Filling, wanted: Iterator[filling.Item]) -> list[filling.Item]:
+    def counted(self: Filling) -> list[filling.Item]:
         looks["draw"] += 1
-        return draw(self, wanted)
+        return draw(self)
 
     monkeypatch.setattr(Filling, "_draw", counted)
     provider = Scripted()

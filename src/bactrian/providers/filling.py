@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
-import signal
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections import deque
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 from bactrian.events import emit
 from bactrian.ledger import Charge, Entry, Kind, Ledger
 from bactrian.providers import Again, Answer, NoAnswer, Outcome, Reason, Request, characters_of
+from bactrian.providers.ahead import Ahead
 from bactrian.providers.doubts import Doubts
+from bactrian.providers.interrupt import interruptible
 from bactrian.providers.outage import Outage
 from bactrian.providers.progress import Progress
 from bactrian.providers.retries import KEPT, backoff
@@ -27,6 +27,8 @@ from bactrian.providers.seen import Seen, looked_up
 from bactrian.providers.terms import Sender, Terms
 
 WATCH_SECONDS = 0.05
+READY = 64
+"""Requests that are drawn before a worker asks for one."""
 MOST_LATER = 10_000
 """Requests that wait to be asked again, beyond which no new one is drawn: memory has an end."""
 
@@ -57,6 +59,8 @@ class Filling:
         self.progress = progress
         self.seen = Seen()
         self.later: list[tuple[float, int, Item]] = []
+        self.arrived: deque[tuple[list[Item], Sequence[Outcome]]] = deque()
+        self.wanted: Ahead[Item] = Ahead(iter(()))
         self.clock = asyncio.Lock()
         self.numbers = count()
         self.chance = random.Random(0)
@@ -70,13 +74,14 @@ class Filling:
 
     async def work(self, requests: Iterator[Request]) -> None:
         """Ask for everything; raises what stopped it, after what is on its way has come back."""
-        wanted = self._missing(requests)
-        async with self._interruptible():
+        self.wanted = Ahead(self._missing(requests))
+        async with interruptible(self._interrupt):
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(self.terms.concurrency):
-                        group.create_task(self._pull(wanted))
+                        group.create_task(self._pull())
             finally:
+                self._take_in()
                 if (close := getattr(self.provider, "close", None)) is not None:
                     await close()
         if self.stopped is not None:
@@ -92,9 +97,9 @@ class Filling:
                 progress.characters += characters_of(request)
                 yield Item(key, request)
 
-    async def _pull(self, wanted: Iterator[Item]) -> None:
+    async def _pull(self) -> None:
         try:
-            while self.stopped is None and (items := await self._next(wanted)):
+            while self.stopped is None and (items := await self._next()):
                 if not await self._reserve(items):
                     return
                 await self._attempt(items)
@@ -108,10 +113,13 @@ class Filling:
         if (stop := getattr(self.provider, "stop", None)) is not None:
             stop()
 
-    async def _next(self, wanted: Iterator[Item]) -> list[Item]:
+    async def _next(self) -> list[Item]:
         """Return what to send: those that are due again first, then new ones; empty at the end."""
         while self.stopped is None:
-            items = self._draw(wanted)
+            items = self._draw()
+            if not items and self.arrived:
+                self._take_in()
+                continue
             # a worker waits for each request that is due later, the others are done
             if items or len(self.later) <= self.idle:
                 return items
@@ -123,16 +131,16 @@ class Filling:
             self.idle -= 1
         return []
 
-    def _draw(self, wanted: Iterator[Item]) -> list[Item]:
+    def _draw(self) -> list[Item]:
         items: list[Item] = []
         room = self.batch_characters
         while len(items) < self.provider.batch:
             if self.later and self.later[0][0] <= time.monotonic():
                 item = heapq.heappop(self.later)[2]
-            elif len(self.later) >= (1 if self.outage.likely else MOST_LATER):
+            elif self._full():
                 break
             else:
-                found = self.held or next(wanted, None)
+                found = self.held or next(self.wanted, None)
                 self.held = None
                 if found is None:
                     break
@@ -144,6 +152,11 @@ class Filling:
                     break
             items.append(item)
         return items
+
+    def _full(self) -> bool:
+        """Whether so much waits to be asked again that nothing new is begun."""
+        waiting = len(self.later) + len(self.arrived)
+        return waiting >= (1 if self.outage.likely else MOST_LATER)
 
     def _put_back(self, item: Item) -> None:
         if item.attempts or self.held is not None:
@@ -159,7 +172,9 @@ class Filling:
         for item in items:
             item.reserved = reserve.of(item.request)
         while not budget.reserve(sum(item.reserved for item in items)):
-            if self.in_flight:
+            if self.arrived:
+                self._take_in()
+            elif self.in_flight:
                 await asyncio.sleep(0.02)
             elif len(items) > 1:  # a part of them may fit
                 self._put_back(items.pop())
@@ -171,17 +186,44 @@ class Filling:
 
     async def _attempt(self, items: list[Item]) -> None:
         self.in_flight += len(items)
-        settled = 0
         try:
             outcomes = await self.provider.send([item.request for item in items])
-            for item, outcome in zip(items, outcomes, strict=True):
-                settled += 1
-                self._take(item, outcome)
-            if (gone := self.outage.after(outcomes)) is not None:
-                self._stop(gone)
+        except BaseException:
+            for item in items:
+                self._settle(item, 0.0)
+            raise
         finally:
             self.in_flight -= len(items)
-            for item in items[settled:]:
+        self.arrived.append((items, outcomes))
+        if not all(isinstance(outcome, Answer) for outcome in outcomes):
+            self._take_in()
+        # an answer is looked at when the worker has sent its next request: nobody waits meanwhile
+        elif len(self.arrived) == 1:
+            asyncio.get_running_loop().call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        """Do what can be done while the provider works."""
+        self._take_in()
+        try:
+            if self.stopped is None and not self._full():
+                self.wanted.make_ready(READY)
+        except Exception as error:
+            self._stop(error)
+
+    def _take_in(self) -> None:
+        """Look at what has arrived."""
+        while self.arrived:
+            items, outcomes = self.arrived.popleft()
+            taken = 0
+            try:
+                for item, outcome in zip(items, outcomes, strict=True):
+                    taken += 1
+                    self._take(item, outcome)
+                if (gone := self.outage.after(outcomes)) is not None:
+                    self._stop(gone)
+            except Exception as error:
+                self._stop(error)
+            for item in items[taken:]:
                 self._settle(item, 0.0)
         self.progress.tell()
 
@@ -291,35 +333,15 @@ class Filling:
             )
         )
 
-    @asynccontextmanager
-    async def _interruptible(self) -> AsyncIterator[None]:
-        """Ctrl-C once: send nothing more, keep what is on its way. Twice: leave at once."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-
-        def interrupt() -> None:
-            if isinstance(self.stopped, KeyboardInterrupt):
-                task.cancel()
-                return
-            self.stopped = None
-            self._stop(KeyboardInterrupt())
-            emit(
-                "warning",
-                text=f"stopping: {self.in_flight} requests on their way are waited for, as they "
-                "are paid for; Ctrl-C again leaves them",
-            )
-
-        own = threading.current_thread() is threading.main_thread()
-        if own:
-            with suppress(NotImplementedError, ValueError):
-                loop.add_signal_handler(signal.SIGINT, interrupt)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if isinstance(self.stopped, KeyboardInterrupt):
-                raise self.stopped from None
-            raise
-        finally:
-            if own:
-                with suppress(NotImplementedError, ValueError):
-                    loop.remove_signal_handler(signal.SIGINT)
+    def _interrupt(self) -> bool:
+        """Send nothing more, keep what is on its way; False where that was said before."""
+        if isinstance(self.stopped, KeyboardInterrupt):
+            return False
+        self.stopped = None
+        self._stop(KeyboardInterrupt())
+        emit(
+            "warning",
+            text=f"stopping: {self.in_flight} requests on their way are waited for, as they "
+            "are paid for; Ctrl-C again leaves them",
+        )
+        return True

@@ -42,18 +42,21 @@ class Pace:
 
     def delay(self, now: float) -> float:
         """Return the seconds until the next units may be taken."""
+        if self.rate == math.inf:
+            return 0.0
         if self.rate < self.full:
             calm = 1 + min(CALM, now - self._cut_at)
             growth = RECOVER * calm * max(0.0, now - self._seen_at)
             self.rate = min(self.full, self.rate * (1 + min(1.0, growth)))
             if self.rate > 1e6:
                 self.rate = math.inf
+                return 0.0
             self._seen_at = now
-        return max(0.0, self._next - now) if self.limited else 0.0
+        return max(0.0, self._next - now)
 
     def take(self, units: float, now: float) -> None:
         """Use ``units``: those after them wait the longer."""
-        if self.limited:
+        if self.rate != math.inf:
             self._seen_at = now
             self._next = max(self._next, now - SLACK) + units / self.rate
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bactrian.ledger import Ledger, key_of
 from bactrian.providers import Request
 
-AT_ONCE = 256
+AT_ONCE = 128
 
 
 class Seen:
