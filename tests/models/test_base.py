@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from bactrian.errors import ConfigError, MissingExtra
+from bactrian.events import Event, reading
 from bactrian.models import base
+from bactrian.recipe import Recipe, Train
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -70,45 +72,6 @@ def test_what_is_nowhere_is_told_with_the_next_step(
     assert hint in caught.value.hint
 
 
-def test_the_hub_is_asked_only_when_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def download(name: str, *, local_files_only: bool, allow_patterns: object) -> str:
-        from huggingface_hub.errors import LocalEntryNotFoundError
-
-        asked.append(local_files_only)
-        raise LocalEntryNotFoundError("not there")
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    for network in (False, True):
-        with pytest.raises(ConfigError):
-            base.locate("some/base", network=network)
-    assert asked == [True, False]
-
-
-def test_a_repository_that_is_not_there_is_a_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    import httpx
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
-    request = httpx.Request("GET", "https://huggingface.co/api/models/some/base")
-    for kind in (RepositoryNotFoundError, GatedRepoError):
-
-        def download(*_: Any, kind: Any = kind, **__: Any) -> str:
-            raise kind("no", response=httpx.Response(404, request=request))
-
-        monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-        with pytest.raises(ConfigError, match="could not be fetched") as caught:
-            base.locate("some/base", network=True)
-        assert "check the connection and the id" in caught.value.hint
-
-
-def test_a_commit_of_the_hub_is_the_revision(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    snapshot = copy.rename(copy.with_name("0a1b2c"))
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(snapshot))
-    found = base.locate("some/base")
-    assert (found.id, found.folder, found.revision) == ("some/base", snapshot, "0a1b2c")
-
-
 def test_a_folder_without_a_configuration_is_no_base(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no config\.json"):
         base.locate(str(tmp_path))
@@ -161,3 +124,84 @@ def test_the_cache_lies_where_the_system_says(monkeypatch: pytest.MonkeyPatch) -
     assert base.cache_folder() == Path("/caches/bactrian")
     monkeypatch.setenv("XDG_CACHE_HOME", " ")
     assert base.cache_folder() == Path.home() / ".cache" / "bactrian"
+
+
+class Said:
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+
+    def see(self, event: Event) -> None:
+        self.events.append((event.kind, event.facts["text"]))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "best", "told"),
+    [
+        ("auto", "bfloat16", [("decision", "bfloat16: this CPU multiplies in bfloat16")]),
+        ("auto", "float32", [("decision", "float32: this CPU does not multiply in bfloat16")]),
+        ("float32", "bfloat16", []),
+    ],
+)
+def test_the_dtype_is_said_once_where_it_was_chosen(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any, best: str, told: list[Any]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(base, "best_dtype", lambda device: best)
+    said = Said()
+    with reading(said):
+        base.load(str(tiny_base), dtype=dtype)
+    assert said.events == told
+
+
+def test_float16_on_a_cpu_is_refused_with_the_reason(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="13 to 23 GFLOP/s") as caught:
+        base.load(str(tiny_base), dtype="float16")
+    assert caught.value.hint == 'set train.dtype = "auto"'
+
+
+def test_float16_overflows_in_t5() -> None:
+    with pytest.raises(ConfigError, match="hidden states of mt5 leave its range"):
+        base._chosen("float16", "cuda", "mt5")
+    assert base._chosen("float16", "cuda", "llama") == "float16"
+
+
+@pytest.mark.parametrize("name", ["folder", base.SMOLLM2, "a.gguf"])
+def test_only_the_hub_has_revisions(tiny_base: Path, name: str) -> None:
+    named = str(tiny_base) if name == "folder" else name
+    with pytest.raises(ConfigError, match="revision = main names a commit of the Hub"):
+        base.locate(named, revision="main")
+
+
+@pytest.mark.parametrize("folder", ["gpt2", "t5-bert", "llama", "x", "แบบจำลอง"])
+def test_the_tokenizer_is_that_of_the_files_whatever_the_folder_is_called(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    text = "Xin chào, 你好。"
+    expected = base.tokenizer_of(base.locate(str(copy)))
+    renamed = copy.rename(copy.with_name(folder))
+    monkeypatch.chdir(renamed.parent)
+    for named in (str(renamed), folder):
+        found = base.tokenizer_of(base.locate(named))
+        assert type(found) is type(expected)
+        assert found(text)["input_ids"] == expected(text)["input_ids"]
+
+
+def test_a_configuration_of_no_family_is_not_guessed_from_the_folders_name(copy: Path) -> None:
+    import json
+
+    renamed = copy.rename(copy.with_name("llama"))
+    config = renamed / "config.json"
+    told = json.loads(config.read_text())
+    del told["model_type"]
+    config.write_text(json.dumps(told))
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        base.load(str(renamed))
+
+
+def test_what_a_recipe_says_of_its_base_is_done(tiny_base: Path) -> None:
+    recipe = Recipe(train=Train(base=str(tiny_base), dtype="float32"))
+    assert base.of(recipe).dtype == "float32"
+    assert base.place_of(recipe) == base.locate(str(tiny_base))

@@ -77,16 +77,17 @@ def _speaker(base_id: str, folders: list[Path], prompt: str, network: bool) -> M
             "two adapter folders have the same name", "rename one: they are told apart by name"
         )
     facts = {name: adapters.facts_of(folder) for name, folder in named.items()}
-    styles = {found.prompt for found in facts.values() if found}
+    styles = {said.mark: said for said in map(prompts.told_by, filter(None, facts.values()))}
     if prompt:
-        styles = {prompt}
+        styles = {prompt: prompts.told(prompt)}
     if len(styles) > 1:
         raise ConfigError(
             f"the adapters were trained with different prompts: {', '.join(sorted(styles))}",
             "open them apart, or choose one with --prompt",
         )
     base = load(base_id, network=network)
-    style = prompts.get(styles.pop() if styles else prompts.BACTRIAN.name, base.tokenizer)
+    told = next(iter(styles.values()), prompts.Told(prompts.BACTRIAN.name))
+    style = prompts.style(told, base.tokenizer)
     languages = {
         name: get(found.languages[0])
         for name, found in facts.items()

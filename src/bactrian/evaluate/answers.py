@@ -27,7 +27,7 @@ def write_answers(workspace: Workspace, scorers: Scorers) -> None:
 def _answers(workspace: Workspace, scorers: Scorers) -> Iterator[dict[str, Any]]:
     recipe = workspace.recipe
     settings = GenerationSettings(temperature=0, beams=1, max_tokens=recipe.eval.sample_tokens)
-    style = prompts.get(recipe.train.prompt, scorers.base.tokenizer)
+    style = prompts.get(recipe.train.prompt, scorers.base.tokenizer, workspace.recipe_folder)
     rows = [
         replace(row.example, language=language.code)
         for language in workspace.languages

@@ -26,6 +26,7 @@ from bactrian.evaluate.tasks import Item, Task
 from bactrian.events import emit
 from bactrian.files import locked, write_text
 from bactrian.languages import Language
+from bactrian.models import prompts
 from bactrian.models.adapters import facts_of
 from bactrian.models.base import Base, load, locate, tokenizer_of
 from bactrian.runs import environment
@@ -158,6 +159,7 @@ def _notes(asked: Questions) -> list[str]:
 def _made_from(workspace: Workspace, adapters: dict[str, Path]) -> str:
     """Return the hash of everything the results follow from, or of it as far as it is on disk."""
     recipe = workspace.recipe
+    told_prompt = prompts.told(recipe.train.prompt, workspace.recipe_folder)
     known: list[list[str]] = []
     for name, folder in adapters.items():
         if not folder.is_dir():
@@ -166,11 +168,13 @@ def _made_from(workspace: Workspace, adapters: dict[str, Path]) -> str:
             )
         facts = facts_of(folder)
         known.append([name, adapter_hash(folder)])
-        if facts and facts.prompt != recipe.train.prompt:
+        if facts and (trained := prompts.told_by(facts)) != told_prompt:
             raise AdapterError(
-                f"{folder} was trained with the prompt style {facts.prompt}, "
-                f"the recipe says {recipe.train.prompt}",
-                f'set train.prompt = "{facts.prompt}"',
+                f"{folder} was trained with the prompt style {trained.mark}, "
+                f"the recipe says {told_prompt.mark}",
+                f'set train.prompt = "{facts.prompt}"'
+                if trained.template is None
+                else f"its words are in {folder / 'bactrian.json'}: put them into a TOML file",
             )
     where = locate(recipe.train.base, network=recipe.network)
     told = [recipe.eval.model_dump(mode="json"), recipe.limit, recipe.languages]
@@ -189,7 +193,7 @@ def _made_from(workspace: Workspace, adapters: dict[str, Path]) -> str:
         __version__,
         known,
         told,
-        recipe.train.prompt,
+        told_prompt.mark,
         recipe.seed,
         data,
         where.fingerprint,

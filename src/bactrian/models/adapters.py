@@ -64,6 +64,8 @@ class AdapterFacts:
     losses: Mapping[str, float]
     """Last training loss by language, nats a token."""
     format: int = FORMAT
+    template: Mapping[str, str] | None = None
+    """The words of a prompt style of the user's own; None where ``prompt`` is a built-in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,17 +196,27 @@ def _check_shapes(folder: Path, base: Base) -> None:
             place, side = _place(name)
             if side not in ("lora_A", "lora_B"):
                 continue
-            layer = getattr(modules.get(place), "weight", None)
+            sides = _sides(modules.get(place))
             axis = 1 if side == "lora_A" else 0
             size = weights.get_slice(name).get_shape()[axis]
-            transposed = type(modules.get(place)).__name__ == "Conv1D"  # GPT-2's linear layer
-            if layer is None or size != layer.shape[1 - axis if transposed else axis]:
+            if sides is None or size != sides[axis]:
                 told = _config(folder).get("base_model_name_or_path", "unknown")
                 raise AdapterError(
                     f"{folder} does not fit {base.id}: its {place} is "
-                    f"{'absent there' if layer is None else 'of another size'}",
+                    f"{'absent there' if sides is None else 'of another size'}",
                     f"use the base that it was made for: {told}",
                 )
+
+
+def _sides(layer: Any) -> tuple[int, ...] | None:
+    """Return (out, in) of a layer, None where it has no weight."""
+    if hasattr(layer, "in_features"):  # a quantised weight has another shape than its layer
+        return layer.out_features, layer.in_features
+    weight = getattr(layer, "weight", None)
+    if weight is None:
+        return None
+    turned = type(layer).__name__ == "Conv1D"  # GPT-2's linear layer
+    return tuple(reversed(weight.shape)) if turned else tuple(weight.shape)
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -23,8 +23,8 @@ class HeldOut:
     def __init__(self, workspace: Workspace, tokenizer: Any = None) -> None:
         self.workspace = workspace
         self.tokenizer = tokenizer
-        style = workspace.recipe.train.prompt
-        self.rules = Rules("bits_per_byte", "apart", (("prompt", style), ("eos", "no")))
+        self.told = prompts.told(workspace.recipe.train.prompt, workspace.recipe_folder)
+        self.rules = Rules("bits_per_byte", "apart", (("prompt", self.told.mark), ("eos", "no")))
 
     def languages(self) -> tuple[Language, ...]:
         """Return the languages of the dataset, or those the recipe names for this task."""
@@ -40,7 +40,7 @@ class HeldOut:
                 f"{path} {'has no rows' if found else 'does not exist'}",
                 "run bactrian build with build.validation above zero",
             )
-        style = prompts.get(self.workspace.recipe.train.prompt, self.tokenizer)
+        style = prompts.style(self.told, self.tokenizer)
         for row in islice(table.read(path), self.workspace.recipe.limit or None):
             example = row.example
             context = style.render(example.instruction, example.input)
