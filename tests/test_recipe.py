@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from bactrian.errors import ConfigError
-from bactrian.recipe import Recipe, dumps, load
+from bactrian.recipe import Recipe, dumps, load, of_values
 
 
 def recipe(tmp_path: Path, text: str) -> Path:
@@ -51,6 +51,11 @@ def test_overrides_are_toml_or_bare_words(tmp_path: Path, override: str, value: 
         ("[train]\nepochs = 'many'", [], "train.epochs = 'many'", "Passes over the data."),
         ("[train]\nepochs = -1", [], "train.epochs = -1", "Passes over the data."),
         ("name: demo", [], "is not TOML", "key = "),
+        ("", ["train.prompt=alpca"], "train.prompt = 'alpca' is no prompt", "did you mean alpaca?"),
+        ("", ["train.prompt=mine"], "train.prompt = 'mine' is no prompt style", "a TOML file"),
+        ("", ["train.stop_on=best"], "train.stop_on = 'best'", "The loss that patience watches"),
+        ("", ["train.loggers=['comet']"], "train.loggers.0 = 'comet'", "beside events.jsonl"),
+        ("", ["train.temperature=0"], "train.temperature = 0", "rows^(1/temperature)"),
         ("", ["train.lora.rank"], "has no =", "--set section.key=value"),
         ("", ["train.lora.rnak=3"], "unknown key train.lora.rnak", "did you mean rank?"),
         ("name = 'x'", ["name.inner=3"], "name is not a section", "docs/recipe.md"),
@@ -63,6 +68,71 @@ def test_wrong_recipes_name_the_key_and_the_next_step(
         load(recipe(tmp_path, text), overrides)
     assert problem in caught.value.problem
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "hint"),
+    [
+        ("adapter = 'none'\ntogether = true", ("adapter", "together"), 'adapter = "lora"'),
+        ("adapter = 'none'\nquantize = 'nf4'", ("adapter", "quantize"), 'quantize = "none"'),
+        ("adapter = 'none'\nlora.plus_ratio = 16.0", ("adapter", "lora.plus_ratio"), "leave"),
+        ("adapter = 'none'\nlora.variant = 'dora'", ("adapter", "lora.variant"), "leave"),
+        ("adapter = 'none'\nlora.targets = ['q_proj']", ("adapter", "lora.targets"), "leave"),
+        ("fsdp = true\nquantize = 'int8'", ("fsdp", "quantize"), "fsdp = false"),
+        ("lora.variant = 'pissa'\nquantize = 'int8'", ("lora.variant", "quantize"), "another"),
+        ("lora.variant = 'pissa'\ntogether = true", ("lora.variant", "together"), "another"),
+        ("patience = 3\neval_rows = 0", ("patience", "eval_rows"), "eval_rows = 64"),
+        ("lora.targets = ['all-linear', 'q_proj']", ("lora.targets",), "all-linear"),
+    ],
+)
+def test_contradictions_are_refused_early_and_name_the_keys(
+    tmp_path: Path, text: str, named: tuple[str, ...], hint: str
+) -> None:
+    path = recipe(tmp_path, f"[train]\n{text}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert caught.value.problem.startswith(f"{path}: train.")
+    for key in named:
+        assert f"train.{key}" in caught.value.problem
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "adapter = 'none'\nfsdp = true",
+        "together = true\nlora.variant = 'rslora'",
+        "quantize = 'torchao-int8'\nlora.variant = 'dora'",
+        "patience = 3\nstop_on = 'worst'",
+        "batch_rows = 128\nmicro_batch_tokens = 512",
+    ],
+)
+def test_what_can_be_meant_together_is_taken_and_reads_back(tmp_path: Path, text: str) -> None:
+    first = load(recipe(tmp_path, f"[train]\n{text}\n"))
+    assert load(recipe(tmp_path, dumps(first))) == first
+
+
+@pytest.mark.parametrize(
+    ("told", "targets"),
+    [
+        ('"all-linear"', ("all-linear",)),
+        ('"q_proj, v_proj"', ("q_proj", "v_proj")),
+        ('["query_key_value"]', ("query_key_value",)),
+        ("[]", ()),
+    ],
+)
+def test_targets_are_names_or_all_linear(
+    tmp_path: Path, told: str, targets: tuple[str, ...]
+) -> None:
+    read = load(recipe(tmp_path, f"[train.lora]\ntargets = {told}\n"))
+    assert read.train.lora.targets == targets
+
+
+def test_plain_values_are_a_recipe_as_a_file_is() -> None:
+    read = of_values({"train": {"epochs": 1}}, "these flags", ["train.lora.rank=2"])
+    assert (read.train.epochs, read.train.lora.rank) == (1.0, 2)
+    with pytest.raises(ConfigError, match=r"^these flags: train\.epochs = 0"):
+        of_values({"train": {"epochs": 0}}, "these flags")
 
 
 def test_a_missing_recipe_is_said(tmp_path: Path) -> None:

