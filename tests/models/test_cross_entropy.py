@@ -240,7 +240,7 @@ def watching() -> Iterator[Watched]:
 def test_no_tensor_of_all_rows_and_all_tokens_is_made(trained: bool) -> None:
     head = head_of()
     head.linear.requires_grad_(trained)
-    hidden, targets, _ = rows_of(head, 400)
+    hidden, targets, _ = rows_of(head, 512)
     once = 2 * hidden.shape[0] * WIDTH * VOCABULARY
     with torch.no_grad(), watching() as seen:
         token_nats(hidden, targets, head)

@@ -36,7 +36,7 @@ class Seen:
     """What is compared: a forward and a backward pass at chosen tokens."""
 
     states: torch.Tensor
-    """float32 [tokens, vocabulary]: logits before scale and cap."""
+    """float32 [tokens, width]: what the head would be given."""
     slope: torch.Tensor
     """float32 [tokens, width]: gradient at the embeddings."""
 
@@ -115,11 +115,11 @@ def _pass(model: Any, ids: torch.Tensor, spans: Sequence[slice], **told: Any) ->
     finally:
         hook.remove()
     chosen = [place for span in spans for place in _edges(span)]
-    logits = model.get_output_embeddings()(hidden.flatten(0, 1)[chosen]).float()
-    weights = torch.linspace(-1.0, 1.0, logits.shape[-1], device=logits.device)
-    (slope,) = torch.autograd.grad((logits * weights).sum(), embedded[:1])
+    states = hidden.flatten(0, 1)[chosen].float()
+    weights = torch.linspace(-1.0, 1.0, states.shape[-1], device=states.device)
+    (slope,) = torch.autograd.grad((states * weights).sum(), embedded[:1])
     whole = [place for span in spans for place in range(span.start, span.stop)]
-    return Seen(logits.detach(), slope.flatten(0, 1)[whole].float())
+    return Seen(states.detach(), slope.flatten(0, 1)[whole].float())
 
 
 def _edges(span: slice) -> list[int]:

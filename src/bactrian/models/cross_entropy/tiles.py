@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from torch.nn.functional import pad
 
 from bactrian.models.cross_entropy.plain import PlainHead
 from bactrian.models.cross_entropy.rows import in_rows
@@ -21,7 +22,9 @@ from bactrian.models.cross_entropy.softmax import Found, Sums, capped, finish
 ROOM = 60.0
 """Nats: e^60 times a vocabulary is far from the end of float32 and of bfloat16."""
 ROWS = 1024
-"""Rows of a tile, at most; docs/train.md tells what was measured."""
+"""Rows of a tile, at most."""
+UNIT = 128
+"""Tiles have a multiple of so many rows: oneDNN makes, and keeps, a kernel for every shape."""
 LOGITS = 1 << 20
 """Of a tile; 2 MB in half precision."""
 COLUMNS = (1024, 4096)
@@ -55,15 +58,19 @@ def in_tiles(
 
     The head's dtype is float32 or bfloat16: the exponent of others is too short.
     """
-    nats = torch.empty(len(hidden), device=hidden.device)
+    rows = len(hidden)
+    nats = torch.empty(rows, device=hidden.device)
     gradients = torch.empty(hidden.shape, device=hidden.device) if gradient else None
-    step = -(-len(hidden) // -(-len(hidden) // ROWS))
-    for start in range(0, len(hidden), step):
-        rows = slice(start, start + step)
-        found = _found(hidden[rows].to(head.dtype), targets[rows], head, gradient)
-        nats[rows] = found.nats
+    step = -(-rows // -(-rows // ROWS) // UNIT) * UNIT
+    for start in range(0, rows, step):
+        mine = slice(start, min(start + step, rows))
+        count = mine.stop - start
+        blank = (0, 0, 0, step - count)
+        chunk, wanted = pad(hidden[mine].to(head.dtype), blank), pad(targets[mine], blank[2:])
+        found = _found(chunk, wanted, head, gradient)
+        nats[mine] = found.nats[:count]
         if gradients is not None and found.gradients is not None:
-            gradients[rows] = found.gradients
+            gradients[mine] = found.gradients[:count]
     return Found(nats, gradients)
 
 
