@@ -13,7 +13,6 @@ transformers = pytest.importorskip("transformers")
 
 from torch.nn.functional import cross_entropy  # noqa: E402
 
-from bactrian import events  # noqa: E402
 from bactrian.models.adapters import hushed  # noqa: E402
 from bactrian.models.attention import fast_attention  # noqa: E402
 from bactrian.models.attention.scores import positions  # noqa: E402
@@ -274,59 +273,6 @@ def test_dropout_of_attention_is_applied_in_training() -> None:
         model.train()
         first, second = (body_of(model)(input_ids=ids).last_hidden_state for _ in range(2))
         assert not torch.allclose(first, second)
-
-
-class Heard:
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def see(self, event: events.Event) -> None:
-        assert event.kind == "warning"
-        self.texts.append(event.facts["text"])
-
-
-def heard(model: Any) -> tuple[Any, str]:
-    reader = Heard()
-    with events.reading(reader), fast_attention(model) as attention:
-        found = (attention.fast, attention.packs, attention.why)
-        if not attention.packs:
-            with pytest.raises(ValueError, match="not exact"), attention.documents([3, 4]):
-                pass
-    return found, "".join(reader.texts)
-
-
-def test_sinks_keep_the_models_own_attention() -> None:
-    config = transformers.GptOssConfig(
-        **SMALL, **COMMON, num_local_experts=4, num_experts_per_tok=2
-    )
-    (fast, packs, why), said = heard(transformers.GptOssForCausalLM(config).eval())
-    assert (fast, packs) == (False, False)
-    assert "s_aux" in why
-    assert why in said
-
-
-def test_a_convolution_between_the_tokens_is_noticed() -> None:
-    own = {**UNGROUPED, "layer_types": ["conv", "full_attention"]}
-    model = transformers.Lfm2ForCausalLM(transformers.Lfm2Config(**SMALL, **own)).eval()
-    (fast, packs, why), said = heard(model)
-    assert (fast, packs) == (True, False)
-    assert "rows are not packed" in why
-    assert why in said
-
-
-def test_layers_out_of_reach_keep_their_own() -> None:
-    config = transformers.GPTJConfig(**SMALL, n_embd=32, n_layer=2, n_head=4, rotary_dim=4)
-    (fast, packs, why), _ = heard(transformers.GPTJForCausalLM(config).eval())
-    assert (fast, packs) == (False, False)
-    assert "by name" in why
-
-
-def test_encoder_decoders_are_left_alone() -> None:
-    config = transformers.T5Config(vocab_size=300, d_model=32, d_ff=64, num_layers=2, num_heads=4)
-    model = transformers.T5ForConditionalGeneration(config)
-    with fast_attention(model) as attention:
-        assert not attention.fast
-        assert "encoder-decoders" in attention.why
 
 
 @pytest.mark.parametrize("wrong", ["window", "cap", "scale", "documents", "late window"])

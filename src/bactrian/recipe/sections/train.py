@@ -92,8 +92,8 @@ class Train(Section):
     batch_rows: Whole = 0
     """Rows of one optimizer step, all processes together; 0 takes batch_tokens."""
     batch_tokens: Count = 16384
-    """Tokens of one optimizer step, all processes together, padding included; unused where
-    batch_rows is set."""
+    """Tokens of one optimizer step, all processes together, on average and without padding; unused
+    where batch_rows is set."""
     micro_batch_tokens: Count = 4096
     """Tokens that are in memory at once, padding included; never more than one step has."""
     packing: Literal["auto", "pad", "pack"] = "auto"
