@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 STAMPS := .venv/.stamps
 
-.PHONY: demo test check format docs install clean chromium apertium bench-data faults
+.PHONY: demo test check format docs install clean chromium apertium bench-data bench-training faults
 .DEFAULT_GOAL := demo
 
 demo: $(STAMPS)/base  ## the whole road on real data, offline after the install
@@ -14,17 +14,20 @@ test: $(STAMPS)/dev $(STAMPS)/base chromium apertium  ## the whole suite
 	$(BIN)/pytest
 
 check: $(STAMPS)/dev  ## format, lint, types, shape
-	$(BIN)/ruff format --check src tests demo benchmarks
-	$(BIN)/ruff check src tests demo benchmarks
+	$(BIN)/ruff format --check src tests demo benchmarks finetune.py
+	$(BIN)/ruff check src tests demo benchmarks finetune.py
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_shape.py
 
 format: $(STAMPS)/dev
-	$(BIN)/ruff format src tests demo benchmarks
-	$(BIN)/ruff check --fix src tests demo benchmarks
+	$(BIN)/ruff format src tests demo benchmarks finetune.py
+	$(BIN)/ruff check --fix src tests demo benchmarks finetune.py
 
 bench-data: $(STAMPS)/dev  ## the data engine beside its peers: a line a figure, 1 where one is short
 	$(BIN)/python benchmarks/data/run.py $(BENCH)
+
+bench-training: $(STAMPS)/dev  ## the training engine beside its peers: a line a figure, 1 where one is short
+	$(BIN)/python -m benchmarks.training.run $(BENCH)
 
 faults: $(STAMPS)/dev $(STAMPS)/base  ## kills and breaks things: a line a fault, 1 where one is short
 	$(BIN)/python tests/faults/run.py

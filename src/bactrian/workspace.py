@@ -55,6 +55,15 @@ class Workspace:
         """The PEFT folder of one adapter."""
         return self.root / "adapters" / name
 
+    def model(self, name: str) -> Path:
+        """A base of its own, whose every weight was trained."""
+        return self.root / "models" / name
+
+    @property
+    def tokens(self) -> Path:
+        """Rows as token ids, made anew where they are gone."""
+        return self.root / "adapters" / ".tokens"
+
     def given(self, path: str) -> Path:
         """Resolve a path written in the recipe."""
         return self.recipe_folder / Path(path).expanduser()

@@ -17,7 +17,8 @@ from bactrian.errors import BactrianError, ConfigError, DataError
 from bactrian.events import Event, reading
 from bactrian.models import adapters, base
 from bactrian.train import run
-from bactrian.train.run import forecast, train
+from bactrian.train.forecast import forecast
+from bactrian.train.run import train
 from bactrian.workspace import Workspace
 
 torch = pytest.importorskip("torch")
@@ -97,7 +98,7 @@ def test_finished_work_is_found_and_loads_nothing(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the base was loaded for nothing")
 
-    monkeypatch.setattr(run, "load", refuse)
+    monkeypatch.setattr(run, "of", refuse)
     again = train(make_workspace("zh", "train.max_steps=1", "train.log_steps=7"), "toy")
     assert not again.fresh
     assert (again.facts, again.verified) == (first.facts, first.verified)
@@ -162,12 +163,12 @@ def test_killed_and_started_again_it_ends_as_if_never_killed(
     (half / "whole").unlink()
     (half / "optimizer.pt").write_bytes(b"half")
 
-    decisions = Told("decision")
-    with reading(decisions):
+    notes = Told("note")
+    with reading(notes):
         resumed = train(workspace, "toy")
-    assert decisions.texts == ["toy: going on from checkpoint-4"]
+    assert "train toy: going on from step 4" in notes.texts
     whole = train(make_workspace("zh,vi", "train.log_steps=3", root=tmp_path / "whole"), "toy")
-    assert whole.facts.steps > 6
+    assert whole.facts.steps > 5
     assert workspace.recipe.train.lora.dropout > 0
     expected = tensors(whole.folder)
     found = tensors(resumed.folder)
@@ -177,23 +178,35 @@ def test_killed_and_started_again_it_ends_as_if_never_killed(
         assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 
 
-def test_an_unfinished_training_of_another_recipe_is_dropped(
-    make_workspace: MakeWorkspace,
+def test_an_unfinished_training_of_another_recipe_is_kept_and_told(
+    make_workspace: MakeWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace = make_workspace("zh", "train.max_steps=1")
-    stale = workspace.adapter("toy").with_name(".toy.training") / "0123"
-    stale.mkdir(parents=True)
-    decisions = Told("decision")
-    with reading(decisions):
+    def stopped(*given: Any) -> None:
+        (given[-1] / "checkpoint-2").mkdir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("bactrian.train.engine.learn", stopped)
+        train(make_workspace("zh", "train.max_steps=1"), "toy")
+    workspace = make_workspace("zh", "train.max_steps=1", "train.learning_rate=1e-4", "seed=3")
+    (before,) = workspace.adapter("toy").with_name(".toy.training").iterdir()
+    warnings = Told("warning")
+    with reading(warnings), monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("bactrian.train.engine.learn", stopped)
         train(workspace, "toy")
-    assert decisions.texts == ["toy: an unfinished training of another recipe is dropped"]
-    assert not stale.parent.exists()
+    (told,) = warnings.texts
+    assert "toy.seed 0, now 3; toy.train.learning_rate 0.01, now 0.0001" in told
+    assert str(before) in told
+    assert before.is_dir()
+    train(workspace, "toy")
+    assert not before.exists()
 
 
 def test_a_training_that_diverges_leaves_no_adapter(
     make_workspace: MakeWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace = make_workspace("zh", "train.learning_rate=1e30", "train.max_steps=6")
+    told = ("train.learning_rate=1e30", "train.max_steps=6", "train.save_steps=100")
+    workspace = make_workspace("zh", *told)
     loaded = base.load(workspace.recipe.train.base)
     names = set(loaded.model.state_dict())
     with pytest.raises(ConfigError, match="the loss is not a number") as caught:
@@ -201,6 +214,24 @@ def test_a_training_that_diverges_leaves_no_adapter(
     assert "train.learning_rate" in caught.value.hint
     assert not workspace.adapter("toy").exists()
     assert set(loaded.model.state_dict()) == names, "the base has its layers back"
+    assert left_in(workspace) <= {".tokens", ".lock"}
+
+
+def test_a_checkpoint_of_what_diverged_is_not_written(make_workspace: MakeWorkspace) -> None:
+    """Also where the loss would be reported much later."""
+    seldom = ("train.log_steps=1000", "train.save_steps=1", "train.max_steps=6")
+    workspace = make_workspace("zh", "train.learning_rate=1e30", "train.clip=0", *seldom)
+    with pytest.raises(ConfigError, match=r"\(step \d, in zh\)"):
+        train(workspace, "toy")
+    kept = [*workspace.adapter("toy").parent.glob(".toy.training/*/checkpoint-*/learning.*")]
+    assert kept
+    assert not workspace.adapter("toy").exists()
+
+
+def left_in(workspace: Workspace) -> set[str]:
+    """What a training that was refused left where adapters are."""
+    folder = workspace.adapter("toy").parent
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "too long", "no response"])
@@ -221,8 +252,8 @@ def test_a_language_without_rows_is_refused(make_workspace: MakeWorkspace, damag
     said = {
         "gone": "does not exist",
         "empty": "has no rows",
-        "too long": "no row in vi is left to train on (3 longer than 400 tokens, 0 without",
-        "no response": "no row in vi is left to train on (0 longer than 400 tokens, 3 without",
+        "too long": "vi: no rows to train on (3 longer than 400 tokens, 0 without",
+        "no response": "vi: no rows to train on (0 longer than 400 tokens, 3 without",
     }
     assert said[damage] in problem
 
@@ -233,8 +264,8 @@ def test_rows_left_out_are_told(make_workspace: MakeWorkspace) -> None:
     with reading(warnings):
         train(make_workspace("vi", "train.max_tokens=400", rows={"vi": rows}), "toy")
     assert warnings.texts == [
-        "toy: 1 rows in vi are too long and left out",
-        "toy: 2 rows in vi have no response, left out",
+        "toy: rows that are too long and left out: vi 1",
+        "toy: rows that have no response and are left out: vi 2",
     ]
 
 

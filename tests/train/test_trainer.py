@@ -1,12 +1,13 @@
-"""Our Trainer against transformers' own loss, one big batch, and the sum of its parts."""
+"""Our Trainer against transformers' own loss, one big micro-batch, and the sum of its parts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bactrian.errors import ConfigError
@@ -18,19 +19,13 @@ from bactrian.schema import Example
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
-from bactrian.models.head import split  # noqa: E402
-from bactrian.train.lora import with_lora  # noqa: E402
-from bactrian.train.plan import Plan  # noqa: E402
-from bactrian.train.prepare import Prepared, prepare  # noqa: E402
-from bactrian.train.run import _arguments, _Job, _run  # noqa: E402
-from bactrian.train.trainer import (  # noqa: E402
-    IGNORED,
-    WHOLE,
-    ResponseTrainer,
-    Tally,
-    collate,
-    last_whole_checkpoint,
-)
+from bactrian.train.assemble import Assembled  # noqa: E402
+from bactrian.train.engine import learn, made_ready  # noqa: E402
+from bactrian.train.job import Job, Member, Steps  # noqa: E402
+from bactrian.train.prepare import prepare  # noqa: E402
+from bactrian.train.prepared import Prepared  # noqa: E402
+from bactrian.train.processes import Processes  # noqa: E402
+from bactrian.train.watch import WHOLE, last_whole_checkpoint, steps_of  # noqa: E402
 
 LANGUAGES = ("zh", "km", "en")
 
@@ -50,8 +45,45 @@ def prepared(loaded: base.Base, sentences: Mapping[str, Sequence[str]]) -> Prepa
     return prepare(examples, loaded.tokenizer, prompts.BACTRIAN, 1000)
 
 
-def planned(batches: Sequence[Sequence[int]], accumulate: int) -> Plan:
-    return Plan(tuple(map(tuple, batches)), accumulate, 1.0, 1, 1)
+@dataclass(frozen=True, eq=False)
+class Told:
+    """Steps as the test says them, in the words of a Plan."""
+
+    told: Sequence[Sequence[Sequence[int]]]
+    data: Any
+
+    @property
+    def steps(self) -> int:
+        return len(self.told)
+
+    def step(self, step: int) -> list[Any]:
+        return [np.array(rows) for rows in self.told[step]]
+
+    def part(self, step: int, rank: int, world: int) -> list[Any]:
+        assert (rank, world) == (0, 1)
+        return self.step(step)
+
+    def rows_of(self, step: int) -> Any:
+        return np.concatenate(self.step(step))
+
+    def epoch_at(self, step: int) -> float:
+        return step / self.steps
+
+    @property
+    def total(self) -> Any:
+        @dataclass
+        class Total:
+            useful_tokens: int = 1
+
+        return Total()
+
+
+def planned(prepared: Prepared, steps: Sequence[Sequence[Sequence[int]]]) -> Any:
+    @dataclass
+    class Data:
+        lengths: Any
+
+    return Told(steps, Data(prepared.lengths))
 
 
 def recipe(**train: Any) -> Recipe:
@@ -59,70 +91,22 @@ def recipe(**train: Any) -> Recipe:
     return Recipe(train=Train(lora=Lora(rank=4, dropout=0.0), **told))
 
 
-def trainer_for(job: _Job, model: Any) -> ResponseTrainer:
-    return ResponseTrainer(
-        model=model,
-        args=_arguments(job),
-        parts=split(model),
-        prepared=job.prepared,
-        plan=job.plan,
-    )
+def job(prepared: Prepared, steps: Sequence[Sequence[Sequence[int]]]) -> Job:
+    return Job((Member("toy", prepared, planned(prepared, steps)),))
 
 
-@pytest.fixture
-def job(loaded: base.Base, prepared: Prepared, tmp_path: Path) -> _Job:
-    return _Job("toy", recipe(), loaded, prepared, planned([range(4)], 1), tmp_path, None)
+def assembled(told: Job) -> Assembled:
+    return Assembled(told, None, None, prompts.BACTRIAN)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def adapted(loaded: base.Base) -> Iterator[Any]:
-    """The base with an adapter that does something, so that its loss is not the base's."""
-    torch.manual_seed(3)
-    with with_lora(loaded.model, Lora(rank=4, dropout=0.0)) as model:
-        for name, weights in model.named_parameters():
-            if "lora_B" in name:
-                torch.nn.init.normal_(weights, 0.0, 0.1)
-        yield model
-
-
-def test_a_batch_is_padded_on_the_right_and_only_responses_are_labels(prepared: Prepared) -> None:
-    batch = collate(prepared, [0, 1, 5])
-    assert batch["input_ids"].shape == batch["labels"].shape
-    assert batch["input_ids"].shape[1] == prepared.lengths[[0, 1, 5]].max()
-    for place, index in enumerate([0, 1, 5]):
-        tokens, prompt, language = prepared.row(index)
-        assert batch["input_ids"][place, : len(tokens)].tolist() == tokens.tolist()
-        assert (batch["labels"][place, :prompt] == IGNORED).all()
-        assert batch["labels"][place, prompt : len(tokens)].tolist() == tokens[prompt:].tolist()
-        assert (batch["labels"][place, len(tokens) :] == IGNORED).all()
-        assert batch["languages"][place] == language
-
-
-def test_a_first_token_has_nothing_before_it_and_is_no_label(prepared: Prepared) -> None:
-    import numpy as np
-
-    bare = replace(prepared, prompts=np.zeros_like(prepared.prompts))
-    assert (collate(bare, [0, 1])["labels"][:, 0] == IGNORED).all()
-
-
-@pytest.mark.parametrize("fast", [True, False])
-def test_the_loss_is_transformers_own(job: _Job, adapted: Any, fast: bool) -> None:
-    trainer = trainer_for(job, adapted)
-    if not fast:
-        trainer.parts = replace(trainer.parts, fast=False)
-        trainer._frozen_head = False
-    batch = collate(job.prepared, range(12))
-    ours = trainer.compute_loss(adapted, batch)
-    ours.backward()
-    found = gradients(adapted)
-    adapted.zero_grad()
-    longest = batch["input_ids"].shape[1]
-    mask = (torch.arange(longest) < torch.tensor(job.prepared.lengths).unsqueeze(1)).long()
-    theirs = adapted(input_ids=batch["input_ids"], attention_mask=mask, labels=batch["labels"]).loss
-    theirs.backward()
-    assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
-    for name, gradient in gradients(adapted).items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
+def weights_after(loaded: base.Base, told: Job, recipe: Recipe, scratch: Path) -> dict[str, Any]:
+    with made_ready(loaded, recipe.train, ["toy"], 1) as ready:
+        learn(ready, loaded, recipe, assembled(told), scratch)
+        return {
+            name: weights.detach().clone()
+            for name, weights in ready.model.named_parameters()
+            if weights.requires_grad
+        }
 
 
 def gradients(model: Any) -> dict[str, Any]:
@@ -135,54 +119,81 @@ def gradients(model: Any) -> dict[str, Any]:
     return found
 
 
-def test_a_head_with_an_adapter_is_trained_too(job: _Job, loaded: base.Base) -> None:
+@pytest.fixture
+def adapted(loaded: base.Base) -> Iterator[Any]:
+    """The base with an adapter that does something, so that its loss is not the base's."""
+    told = recipe().train
+    with made_ready(loaded, told, ["toy"], 3) as ready:
+        for name, weights in ready.model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weights, 0.0, 0.1)
+        yield ready.model
+
+
+def test_the_loss_is_transformers_own(adapted: Any, prepared: Prepared) -> None:
+    (micro,) = Steps(job(prepared, [[range(12)]]), Processes())[0]
+    told = {name: micro[name] for name in ("input_ids", "at", "targets")}
+    ours = (adapted(**told) * micro["weights"]).sum()
+    ours.backward()
+    found = gradients(adapted)
+    adapted.zero_grad()
+    rows = [torch.tensor(prepared.row(index)[0]).long() for index in range(12)]
+    ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+    labels = ids.masked_fill(mask == 0, -100)
+    for index in range(12):
+        labels[index, : prepared.row(index)[1]] = -100
+    theirs = adapted(input_ids=ids, attention_mask=mask, labels=labels).loss
+    theirs.backward()
+    assert ours.item() == pytest.approx(theirs.item(), abs=1e-5)
+    for name, gradient in gradients(adapted).items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_a_head_with_an_adapter_is_trained_too(loaded: base.Base, prepared: Prepared) -> None:
     lora = Lora(rank=4, dropout=0.0, targets=("q_proj", "lm_head"))
-    with with_lora(loaded.model, lora) as model:
-        trainer_for(job, model).compute_loss(model, collate(job.prepared, [0, 1])).backward()
-        assert any("lm_head.lora_B" in name for name in gradients(model))
+    (micro,) = Steps(job(prepared, [[[0, 1]]]), Processes())[0]
+    with made_ready(loaded, Train(lora=lora), ["toy"], 1) as ready:
+        told = {name: micro[name] for name in ("input_ids", "at", "targets")}
+        ready.model(**told).sum().backward()
+        assert any("lm_head.lora_B" in name for name in gradients(ready.model))
 
 
-def weights_after(job: _Job) -> dict[str, Any]:
-    torch.manual_seed(1)
-    with with_lora(job.base.model, job.recipe.train.lora) as model:
-        _run(job, model)
-        return {
-            name: weights.detach().clone()
-            for name, weights in model.named_parameters()
-            if weights.requires_grad
-        }
-
-
-def test_accumulation_is_the_same_as_one_big_batch(job: _Job, tmp_path: Path) -> None:
+def test_a_step_in_parts_is_the_same_as_a_step_in_one(
+    loaded: base.Base, prepared: Prepared, tmp_path: Path
+) -> None:
     """Micro-batches of other sizes and lengths: every token counts the same."""
-    big = replace(job, plan=planned([range(6), range(6, 12)], 1), scratch=tmp_path / "big")
-    parts = [range(1), range(1, 6), range(6, 10), range(10, 12)]
-    small = replace(job, plan=planned(parts, 2), scratch=tmp_path / "small")
-    expected, found = weights_after(big), weights_after(small)
+    big = job(prepared, [[range(6)], [range(6, 12)]])
+    small = job(prepared, [[range(1), range(1, 6)], [range(6, 10), range(10, 12)]])
+    expected = weights_after(loaded, big, recipe(), tmp_path / "big")
+    found = weights_after(loaded, small, recipe(), tmp_path / "small")
     assert expected.keys() == found.keys()
     for name, weights in expected.items():
         torch.testing.assert_close(found[name], weights, rtol=0, atol=1e-5)
 
 
-def test_the_loss_of_each_language_adds_up_to_the_whole(job: _Job) -> None:
-    class Metrics:
-        def __init__(self) -> None:
-            self.seen: list[dict[str, Any]] = []
+class Metrics:
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
 
-        def see(self, event: Event) -> None:
-            if event.kind == "metric":
-                self.seen.append(event.facts)
+    def see(self, event: Event) -> None:
+        if event.kind == "metric":
+            self.seen.append(event.facts)
 
+
+def test_the_loss_of_each_language_adds_up_to_the_whole(
+    loaded: base.Base, prepared: Prepared, tmp_path: Path
+) -> None:
     metrics = Metrics()
-    steps = [[0, 1, 4], [2, 5, 8]]
+    steps = [[[0, 1, 4]], [[2, 5], [8]]]
     with reading(metrics):
-        weights_after(replace(job, plan=planned(steps, 1)))
+        weights_after(loaded, job(prepared, steps), recipe(), tmp_path)
     assert [told["step"] for told in metrics.seen] == [1, 2]
-    for told, rows in zip(metrics.seen, steps, strict=True):
+    for told, micros in zip(metrics.seen, steps, strict=True):
         counts = dict.fromkeys(LANGUAGES, 0)
-        for row in rows:
-            tokens, prompt, language = job.prepared.row(row)
-            counts[job.prepared.names[language]] += len(tokens) - prompt
+        for row in (row for micro in micros for row in micro):
+            tokens, prompt, language = prepared.row(row)
+            counts[prepared.names[language]] += len(tokens) - prompt
         present = [name for name, count in counts.items() if count]
         assert {name for name in told if name.startswith("loss_")} == {
             f"loss_{name}" for name in present
@@ -191,39 +202,66 @@ def test_the_loss_of_each_language_adds_up_to_the_whole(job: _Job) -> None:
         assert told["loss"] == pytest.approx(total / sum(counts.values()), rel=1e-9)
 
 
-def test_the_last_step_is_reported_whatever_its_number(job: _Job) -> None:
-    few = replace(job, recipe=recipe(log_steps=50), plan=planned([[0], [1], [2]], 1))
-    with with_lora(few.base.model, few.recipe.train.lora) as model:
-        assert [entry["step"] for entry in _run(few, model)] == [3]
+def test_the_last_step_is_reported_whatever_its_number(
+    loaded: base.Base, prepared: Prepared, tmp_path: Path
+) -> None:
+    metrics = Metrics()
+    with reading(metrics):
+        few = job(prepared, [[[0]], [[1]], [[2]]])
+        weights_after(loaded, few, recipe(log_steps=50), tmp_path)
+    assert [told["step"] for told in metrics.seen] == [3]
 
 
-def test_a_loss_that_is_no_number_stops_the_training(job: _Job) -> None:
-    broken = replace(job, plan=planned([[row] for row in range(12)], 1))
-    with with_lora(broken.base.model, broken.recipe.train.lora) as model:
-        for name, weights in model.named_parameters():
-            if "lora_A" in name:
-                torch.nn.init.constant_(weights, float("inf"))
-        with pytest.raises(ConfigError, match=r"train toy: the loss is not a number .*step 1\)"):
-            _run(broken, model)
+def test_a_loss_that_is_no_number_stops_the_training(
+    loaded: base.Base, prepared: Prepared, tmp_path: Path
+) -> None:
+    told = recipe(learning_rate=1e30, save_steps=100, warmup=0.0, clip=0.0)
+    steps = job(prepared, [[[0]], [[1]], [[2]], [[3]]])
+    with pytest.raises(ConfigError, match="not a number any more") as said:
+        weights_after(loaded, steps, told, tmp_path)
+    assert "learning_rate" in said.value.hint
+    assert not list(tmp_path.glob("checkpoint-*"))
 
 
-def test_a_tally_is_kept_to_the_last_bit(tmp_path: Path) -> None:
-    tally = Tally(["zh", "vi"])
-    tally.add(torch.tensor([0.1, 0.2, 0.7]), torch.tensor([0, 0, 1]))
-    tally.write(tmp_path / WHOLE)
-    again = Tally(["zh", "vi"])
-    again.read(tmp_path / WHOLE)
-    assert again.report() == tally.report()
-    assert tally.report() == {}, "begun anew"
-
-
-def test_a_checkpoint_without_its_last_word_is_not_used(tmp_path: Path) -> None:
-    assert last_whole_checkpoint(tmp_path) is None
-    for step, whole in ((2, True), (10, True), (12, False)):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        if whole:
-            (folder / WHOLE).touch()
+def test_only_a_checkpoint_that_was_written_to_its_end_is_used(tmp_path: Path) -> None:
+    for step in (9, 10, 100):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    for step in (9, 10):
+        (tmp_path / f"checkpoint-{step}" / WHOLE).touch()
     found = last_whole_checkpoint(tmp_path)
-    assert found is not None
-    assert found.name == "checkpoint-10"
+    assert found == tmp_path / "checkpoint-10"
+    assert steps_of(found) == 10
+    assert last_whole_checkpoint(tmp_path / "nowhere") is None
+
+
+def test_what_is_too_large_says_what_fitted(
+    loaded: base.Base, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bactrian.train.trainer import ResponseTrainer
+
+    nats = ResponseTrainer.nats
+
+    def small(self: ResponseTrainer, model: Any, micro: dict[str, Any]) -> Any:
+        if micro["input_ids"].shape[0] > 1:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return nats(self, model, micro)
+
+    monkeypatch.setattr(ResponseTrainer, "nats", small)
+    with pytest.raises(ConfigError, match="out of memory with a micro-batch of") as said:
+        weights_after(loaded, job(prepared, [[[0], range(3)]]), recipe(), tmp_path)
+    fitted = int(prepared.lengths[0]) - 1
+    assert f"the largest that fitted has {fitted}" in said.value.problem
+    assert f"train.micro_batch_tokens={fitted // 2 * 2}" in said.value.hint
+
+
+def test_an_error_of_another_kind_stays_what_it_is(
+    loaded: base.Base, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bactrian.train.trainer import ResponseTrainer
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(ResponseTrainer, "nats", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        weights_after(loaded, job(prepared, [[[0]]]), recipe(), tmp_path)

@@ -196,6 +196,11 @@ def _workspace(folder: Path, recipe: Path, overrides: tuple[str, ...]) -> Any:
                 update={"recording": whole(told.translate.recording)}
             ),
             "respond": told.respond.model_copy(update={"recording": whole(told.respond.recording)}),
+            "train": told.train.model_copy(
+                update={"prompt": whole(told.train.prompt)}
+                if told.train.prompt.endswith(".toml")
+                else {}
+            ),
             "eval": told.eval.model_copy(
                 update={"data": {name: whole(path) for name, path in told.eval.data.items()}}
             ),

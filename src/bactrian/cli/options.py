@@ -31,17 +31,19 @@ Set = Annotated[
 class Verb:
     """A verb at work: where it works, and how it speaks."""
 
-    def __init__(self, workspace: Any, as_json: bool) -> None:
+    def __init__(self, workspace: Any, as_json: bool, *, silent: bool = False) -> None:
         self.workspace = workspace
         self.as_json = as_json
+        self.silent = silent
 
     def say(self, line: str = "") -> None:
         """Print a line for a person."""
-        print(line, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+        if not self.silent:
+            print(line, file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
     def result(self, **facts: Any) -> None:
         """Print the JSON object, where one was asked for."""
-        if self.as_json:
+        if self.as_json and not self.silent:
             import orjson
 
             print(orjson.dumps(facts, default=str).decode(), flush=True)
@@ -63,6 +65,7 @@ def verb(
     from bactrian.cli.terminal import reader
     from bactrian.languages import parse
     from bactrian.providers.secrets import nothing_is_sent
+    from bactrian.train.processes import after_main
     from bactrian.workspace import open_workspace
 
     told = list(overrides or [])
@@ -73,6 +76,10 @@ def verb(
         told.append(f"limit={limit}")
     workspace = open_workspace(folder, tuple(told))
     parse(workspace.recipe.languages)
+    if not _speaks():
+        with after_main():
+            yield Verb(workspace, as_json, silent=True)
+        return
     with reader(as_json) as terminal, events.reading(terminal):
         if dry_run:
             with nothing_is_sent():
@@ -80,6 +87,13 @@ def verb(
             return
         with runs.run(workspace.runs, name, workspace.recipe, ["bactrian", *sys.argv[1:]]):
             yield Verb(workspace, as_json)
+
+
+def _speaks() -> bool:
+    """Whether this process has the word: of several that torchrun started, the first has."""
+    import os
+
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1 or os.environ.get("RANK", "0") == "0"
 
 
 def shown(path: Path) -> str:

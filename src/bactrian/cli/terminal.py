@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from bactrian.cli import losses
 from bactrian.events import Event, Reader
 
 PLAIN_SECONDS = 5.0
@@ -34,80 +35,104 @@ class Plain:
         self.stream = stream
         self.every = every
         self._told = time.monotonic()
+        self._measured = float("-inf")
         self._begun: dict[str, tuple[float, int]] = {}
 
     def see(self, event: Event) -> None:
         """Print the event if it is time, or if it matters."""
         now = time.monotonic()
+        if event.kind == "metric":
+            # its own clock: progress comes with every step and would always be first
+            if now - self._measured >= self.every:
+                self._measured = now
+                self._print(losses.lines(event.facts))
+            return
         line = None
         if event.kind == "progress":
             facts = event.facts
             begun, first = self._begun.setdefault(facts["task"], (now, facts["done"]))
             if now - self._told >= self.every:
                 line = progress_line(facts, facts["done"] - first, now - begun)
-        elif event.kind == "metric":
-            if now - self._told >= self.every:
-                line = metric_line(event.facts)
         else:
             line = line_of(event)
         if line is not None:
             self._told = now
+            self._print([line])
+
+    def _print(self, lines: Iterable[str]) -> None:
+        for line in lines:
             print(f"  {line}", file=self.stream, flush=True)
 
 
 class Panel:
-    """Bars that live while there is work, with lines of note above them."""
+    """Bars that live while there is work, the losses below them, lines of note above them."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+        from rich.live import Live
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.table import Column
 
-        self.progress = Progress(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
-            console=Console(file=stream, highlight=False),
-            transient=True,
-        )
         self._tasks: dict[str, Any] = {}
-        self._live = False
+        self._begun: dict[str, tuple[float, int]] = {}
+        self._losses: dict[str, dict[str, Any]] = {}
+        """The newest facts of each kind of loss."""
+        self.console = Console(file=stream, highlight=False)
+        name = Column(no_wrap=True, overflow="ellipsis", max_width=max(12, self.console.width // 4))
+        self.progress = Progress(
+            TextColumn("  {task.description}", table_column=name, markup=False),
+            BarColumn(bar_width=max(8, min(24, self.console.width // 6))),
+            MofNCompleteColumn(),
+            TextColumn("[dim]{task.fields[pace]}", table_column=Column(no_wrap=True)),
+            console=self.console,
+        )
+        self.live = Live(
+            get_renderable=self._drawn, console=self.console, transient=True, refresh_per_second=5
+        )
 
     def see(self, event: Event) -> None:
         """Move a bar, or print a line above them."""
         if event.kind == "progress":
             self._move(event.facts)
         elif event.kind == "metric":
-            if self._tasks:
-                newest = list(self._tasks.values())[-1]
-                self.progress.update(newest, note=metric_line(event.facts))
+            for kind in losses.KINDS:
+                if any(name.startswith(kind) for name in event.facts):
+                    self._losses[kind] = event.facts
         elif (line := line_of(event)) is not None:
-            self.progress.console.print(f"  {line}", markup=False)
+            self.console.print(f"  {line}", markup=False)
 
     def close(self) -> None:
         """Take the bars away."""
-        self.progress.stop()
+        self.live.stop()
+
+    def _drawn(self) -> Any:
+        from rich.console import Group
+        from rich.text import Text
+
+        told = [
+            Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis")
+            for kind, facts in self._losses.items()
+            for line in losses.lines(facts, self.console.width - 2)
+            if f" {kind} " in line
+        ]
+        return Group(self.progress, *told)
 
     def _move(self, facts: dict[str, Any]) -> None:
-        name, total = facts["task"], facts["total"]
-        if not self._live:
-            self.progress.start()
-            self._live = True
+        name, total, now = facts["task"], facts["total"], time.monotonic()
+        if not self.live.is_started:
+            self.live.start()
         if name not in self._tasks:
-            self._tasks[name] = self.progress.add_task(name, total=total, note="")
-        self.progress.update(self._tasks[name], completed=facts["done"], total=total)
+            self._tasks[name] = self.progress.add_task(name, total=total, pace="")
+            self._begun[name] = now, facts["done"]
+        begun, first = self._begun[name]
+        told = "  ".join(pace(facts, facts["done"] - first, now - begun))
+        self.progress.update(self._tasks[name], completed=facts["done"], total=total, pace=told)
         if total is not None and facts["done"] >= total:
             self.progress.remove_task(self._tasks.pop(name))
+            if "tokens_per_second" in facts:
+                self._losses.clear()  # they were of the training that has ended
         if not self._tasks:
-            self.progress.stop()
-            self._live = False
+            self.live.stop()
 
 
 def line_of(event: Event) -> str | None:
@@ -122,23 +147,26 @@ def line_of(event: Event) -> str | None:
 def progress_line(facts: dict[str, Any], done: int, seconds: float) -> str:
     """Return ``task  done/total  rate  time left``."""
     total = facts["total"]
-    line = f"{facts['task']}  {facts['done']}/{total if total is not None else '?'}"
-    if done and seconds > 0:
+    begin = f"{facts['task']}  {facts['done']}/{total if total is not None else '?'}"
+    return "  ".join([begin, *pace(facts, done, seconds)])
+
+
+def pace(facts: dict[str, Any], done: int, seconds: float) -> list[str]:
+    """Return the rate and the time that is left, each where it is known.
+
+    As the facts tell them; else by what was ``done`` in so many ``seconds``.
+    """
+    told, total = [], facts["total"]
+    left = facts.get("seconds_left")
+    if (tokens := facts.get("tokens_per_second")) is not None:
+        told.append(f"{tokens:,.0f} tokens/s")
+    if done > 0 and seconds > 0:
         rate = done / seconds
-        line += f"  {rate:.1f}/s"
-        if total:
-            line += f"  {duration((total - facts['done']) / rate)} left"
-    return line
-
-
-def metric_line(facts: dict[str, Any]) -> str:
-    """Return step and losses."""
-    losses = [
-        f"{name.removeprefix('loss_').replace('_', ' ')} {value:.3f}"
-        for name, value in facts.items()
-        if name.startswith(("loss", "validation"))
-    ]
-    return f"step {facts['step']}  {'  '.join(losses)}"
+        if not told:
+            told.append(f"{rate:.1f}/s" if rate >= 1 else f"{duration(1 / rate)} each")
+        if left is None and total:
+            left = (total - facts["done"]) / rate
+    return told if left is None else [*told, f"{duration(left)} left"]
 
 
 def duration(seconds: float) -> str:
