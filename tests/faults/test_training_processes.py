@@ -75,7 +75,8 @@ def killed_at(process: subprocess.Popen[str], workspace: Workspace, step: int) -
     deadline = time.monotonic() + 900
     while process.poll() is None and time.monotonic() < deadline:
         for path in workspace.runs.glob("*/events.jsonl"):
-            if any(event.get("done") == step for event in events.read(path)):
+            told = [event for event in events.read(path) if event.get("task") == "train toy"]
+            if any(event["done"] >= step for event in told):
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
                 return
@@ -95,7 +96,10 @@ def test_two_processes_killed_and_started_again_end_as_if_never_killed(
     make_workspace: MakeWorkspace, tmp_path: Path, fsdp: str
 ) -> None:
     """Dropout is at work, and each process has its own: both go on with theirs."""
-    settings = (f"train.fsdp={fsdp}", "train.micro_batch_tokens=400", "train.eval_rows=0")
+    settings = (
+        *(f"train.fsdp={fsdp}", "train.micro_batch_tokens=400", "train.eval_rows=0"),
+        "train.epochs=20",  # long enough to be killed in time
+    )
     whole = make_workspace("zh,vi", root=tmp_path / "whole")
     assert whole.recipe.train.lora.dropout > 0
     ended(torchrun(whole, *settings))
@@ -103,7 +107,7 @@ def test_two_processes_killed_and_started_again_end_as_if_never_killed(
     killed_at(torchrun(broken, *settings), broken, 3)
     assert not broken.adapter("toy").exists()
     said = ended(torchrun(broken, *settings))
-    assert said.count("going on from step 2") == 1, said
+    assert said.count("going on from step") == 1, said
     assert weights(broken) == weights(whole)
     (history, expected) = (
         (one.adapter("toy") / "training.json").read_bytes() for one in (broken, whole)

@@ -17,7 +17,7 @@ from bactrian.train.prepared import Prepared
 
 torch = pytest.importorskip("torch")
 
-from bactrian.train.batches import collate, collate_pairs  # noqa: E402
+from bactrian.train.batches import UNIT, collate, collate_pairs  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +66,13 @@ def test_every_target_follows_what_is_before_it(
 
 def test_packed_rows_lie_end_to_end(prepared: Prepared) -> None:
     micro = collate(prepared, [2, 4], packing=True)
-    assert micro["documents"] == [int(prepared.lengths[row]) - 1 for row in (2, 4)]
-    assert micro["input_ids"].shape == (1, sum(micro["documents"]))
+    *documents, blank = micro["documents"]
+    assert documents == [int(prepared.lengths[row]) - 1 for row in (2, 4)]
+    assert sum(documents) + blank == -(-sum(documents) // UNIT) * UNIT
+    assert micro["input_ids"].shape == (1, sum(documents) + blank)
     begins = (micro["position_ids"][0] == 0).nonzero().flatten().tolist()
-    assert begins == [0, micro["documents"][0]]
+    assert begins == [0, documents[0], sum(documents)]
+    assert int(micro["at"].max()) < sum(documents)
 
 
 def test_a_process_without_rows_has_something_to_run(prepared: Prepared) -> None:

@@ -20,7 +20,7 @@ def arguments(recipe: Recipe, folder: Path, steps: int, device: str, computes_in
     from transformers import TrainingArguments
 
     train = recipe.train
-    return TrainingArguments(
+    told = TrainingArguments(
         output_dir=str(folder),
         use_cpu=device == "cpu",
         max_steps=steps,
@@ -47,6 +47,21 @@ def arguments(recipe: Recipe, folder: Path, steps: int, device: str, computes_in
         ddp_find_unused_parameters=False,
         **_sharding(recipe),
     )
+    if train.fsdp and device == "cpu":
+        if train.adapter == "none":  # torch 2.13 ends with a segmentation fault
+            raise ConfigError(
+                'train.fsdp with adapter = "none" does not work on CPUs',
+                "run it on GPUs, or write fsdp = false",
+            )
+        _spread_over_cpus(told)
+    return told
+
+
+def _spread_over_cpus(told: Any) -> None:
+    """Have accelerate spread the weights: over CPUs it does not, and does not say so."""
+    from accelerate import DistributedType
+
+    told.distributed_state.distributed_type = DistributedType.MULTI_GPU
 
 
 def refuse(train: Train, adapters: int, processes: Processes) -> None:

@@ -9,6 +9,7 @@ from bactrian.models.base import Base, Location
 from bactrian.train.card import Learnt, Weights
 from bactrian.train.lora import DEFAULT, Alone
 from bactrian.train.prepared import Prepared
+from bactrian.train.sharded import Gathered
 
 
 def of_adapter(savable: Any, variant: str) -> Weights:
@@ -17,9 +18,11 @@ def of_adapter(savable: Any, variant: str) -> Weights:
 
     from bactrian.models.adapters import hushed
 
+    spread = isinstance(savable, Gathered)
+    state, savable = (savable.state, savable.savable) if spread else (None, savable)
     alone = savable if isinstance(savable, Alone) else Alone(savable, DEFAULT)
     with hushed():
-        tensors = get_peft_model_state_dict(alone.model, adapter_name=alone.name)
+        tensors = get_peft_model_state_dict(alone.model, state, adapter_name=alone.name)
     config = alone.model.peft_config[alone.name]
     parameters = sum(int(tensor.numel()) for tensor in tensors.values())
     targets = config.target_modules
