@@ -70,6 +70,12 @@ def ended(process: subprocess.Popen[str]) -> str:
     return said
 
 
+def family(pid: int) -> list[int]:
+    """Return a process and all that it started; torchrun's are in sessions of their own."""
+    told = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return [pid, *(found for child in told for found in family(int(child)))]
+
+
 def killed_at(process: subprocess.Popen[str], workspace: Workspace, step: int) -> None:
     """Kill torchrun and both processes when the run has told of a step."""
     deadline = time.monotonic() + 900
@@ -77,7 +83,8 @@ def killed_at(process: subprocess.Popen[str], workspace: Workspace, step: int) -
         for path in workspace.runs.glob("*/events.jsonl"):
             told = [event for event in events.read(path) if event.get("task") == "train toy"]
             if any(event["done"] >= step for event in told):
-                os.killpg(process.pid, signal.SIGKILL)
+                for pid in family(process.pid):
+                    os.kill(pid, signal.SIGKILL)
                 process.communicate()
                 return
         time.sleep(0.01)
@@ -98,7 +105,7 @@ def test_two_processes_killed_and_started_again_end_as_if_never_killed(
     """Dropout is at work, and each process has its own: both go on with theirs."""
     settings = (
         *(f"train.fsdp={fsdp}", "train.micro_batch_tokens=400", "train.eval_rows=0"),
-        "train.epochs=20",  # long enough to be killed in time
+        *("train.epochs=9", "train.max_steps=12"),  # long enough to be killed in time
     )
     whole = make_workspace("zh,vi", root=tmp_path / "whole")
     assert whole.recipe.train.lora.dropout > 0
