@@ -1,17 +1,19 @@
-"""A tiny base model, and a workspace with rows in real languages, for the stages to share."""
+"""A tiny base model, a workspace with rows in real languages, and fake providers, to share."""
 
 from __future__ import annotations
 
 import csv
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bactrian import table
+from bactrian import registry, table
 from bactrian.schema import Example
 from bactrian.table import Row
 from bactrian.workspace import Workspace, open_workspace
@@ -20,6 +22,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 SAMPLES = Path(__file__).parent / "samples" / "flores_52.tsv"
+FAKES = Path(__file__).parent / "data" / "fake_providers.py"
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}[{{ message['role'] }}]\n{{ message['content'] }}"
     "\n{% endfor %}{% if add_generation_prompt %}[assistant]\n{% endif %}"
@@ -53,6 +56,20 @@ def byte_level_tokenizer(sentences: Sequence[str]) -> Any:
     )
     tokenizer.chat_template = TEMPLATE
     return tokenizer
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Register the fake providers; return what they do and have done."""
+    spec = spec_from_file_location("fake_providers", FAKES)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "fake_providers", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(registry.BUILT_IN["translators"], "fake", "fake_providers:Translator")
+    monkeypatch.setitem(registry.BUILT_IN["chats"], "fake", "fake_providers:Chat")
+    return module.SCRIPT
 
 
 @pytest.fixture(scope="session")

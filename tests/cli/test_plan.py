@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bactrian import registry
 from bactrian.data.providers import spending
 from bactrian.workspace import open_workspace
 
 Run = Callable[..., Any]
-FAKES = Path(__file__).parents[1] / "data" / "fake_providers.py"
 ASKING = ("translate", "respond", "build", "plan")
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Register the fake providers; return what they do and have done."""
-    spec = spec_from_file_location("fake_providers", FAKES)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "fake_providers", module)
-    spec.loader.exec_module(module)
-    monkeypatch.setitem(registry.BUILT_IN["translators"], "fake", "fake_providers:Translator")
-    monkeypatch.setitem(registry.BUILT_IN["chats"], "fake", "fake_providers:Chat")
-    return module.SCRIPT
 
 
 @pytest.fixture

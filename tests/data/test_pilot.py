@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from bactrian import languages, registry
+from bactrian import languages
 from bactrian.data.ask import ask
 from bactrian.data.collect import collect
 from bactrian.data.pilot import STRATA, chosen, pilot
@@ -23,26 +21,11 @@ from bactrian.workspace import Workspace, open_workspace
 
 MakeProject = Callable[..., Workspace]
 DEMO = Path(__file__).parents[2] / "demo" / "alpaca.json"
-FAKES = Path(__file__).with_name("fake_providers.py")
 VIETNAMESE, ENGLISH = languages.get("vi"), languages.get("en")
 RECIPE = {
     "translate": {"using": "fake", "price": {"characters": 20.0}},
     "respond": {"using": "fake", "price": {"input": 0.15, "output": 0.6}},
 }
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Register the fake providers; return what they do and have done."""
-    spec = spec_from_file_location("fake_providers", FAKES)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "fake_providers", module)
-    spec.loader.exec_module(module)
-    monkeypatch.setitem(registry.BUILT_IN["translators"], "fake", "fake_providers:Translator")
-    monkeypatch.setitem(registry.BUILT_IN["chats"], "fake", "fake_providers:Chat")
-    return module.SCRIPT
 
 
 @pytest.fixture

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 
-from bactrian import languages, registry, table
+from bactrian import languages, table
 from bactrian.data.ask import Asked, ask
 from bactrian.data.collect import collect
 from bactrian.data.providers import engage
@@ -21,7 +17,6 @@ from bactrian.schema import Example
 from bactrian.workspace import Workspace
 
 MakeProject = Callable[..., Workspace]
-FAKES = Path(__file__).with_name("fake_providers.py")
 VIETNAMESE = languages.get("vi")
 PLAIN = {"instruction": "Name three colours.", "output": "Red, green, blue."}
 CODE = {
@@ -36,19 +31,6 @@ TORN = {
     "output": "Much.",
 }
 MIXED = (PLAIN, FRAGILE, CODE, TORN)
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Register the fake providers; return what they do and have done."""
-    spec = spec_from_file_location("fake_providers", FAKES)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "fake_providers", module)
-    spec.loader.exec_module(module)
-    monkeypatch.setitem(registry.BUILT_IN["translators"], "fake", "fake_providers:Translator")
-    return module.SCRIPT
 
 
 def project(make_project: MakeProject, rows: tuple[dict[str, str], ...]) -> Workspace:

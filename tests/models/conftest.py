@@ -51,3 +51,14 @@ def tiny() -> Callable[[str], Any]:
         return model
 
     return make
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several chunks of rows and tiles of vocabulary in a toy."""
+    from bactrian.models.cross_entropy import rows, tiles
+
+    monkeypatch.setattr(tiles, "ROWS", 16)
+    monkeypatch.setattr(tiles, "UNIT", 8)
+    monkeypatch.setattr(tiles, "COLUMNS", (256, 256))
+    monkeypatch.setattr(rows, "BYTES", {"cpu": 2_571 * 4 * 7})
