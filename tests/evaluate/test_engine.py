@@ -206,10 +206,11 @@ def test_a_context_that_is_too_long_is_cut_from_the_left_and_counted(loaded: bas
 
 
 def test_apart_is_encoded_as_in_training(loaded: base.Base) -> None:
-    from bactrian.train.prepare import encode_pair
+    from bactrian.train.encode_texts import TextEncoder
 
     (request,) = asked(loaded, [Item("1", "Say it.", ("yes",))], APART).requests
-    ((prompt, response),) = encode_pair(loaded.tokenizer, ["Say it."], ["yes"])
+    texts = TextEncoder(loaded.tokenizer)
+    (prompt,), (response,) = texts.prompts(["Say it."]), texts.responses(["yes"])
     assert request == Request(tuple(prompt), tuple(response))
 
 

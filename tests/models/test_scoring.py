@@ -166,9 +166,10 @@ def test_an_empty_context_without_bos_is_eos(loaded: base.Base) -> None:
 
 
 def test_parts_encoded_apart_are_those_of_training(loaded: base.Base) -> None:
-    from bactrian.train.prepare import encode_pair
+    from bactrian.train.encode_texts import TextEncoder
 
-    ((prompt, response),) = encode_pair(loaded.tokenizer, ["th"], ["e"])
+    texts = TextEncoder(loaded.tokenizer)
+    (prompt,), (response,) = texts.prompts(["th"]), texts.responses(["e"])
     assert encode_apart(loaded.tokenizer, "th", "e") == Request(tuple(prompt), tuple(response))
 
 

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bactrian.errors import ConfigError
 from bactrian.recipe import Recipe, Train
-from bactrian.train.assemble import _check_together, limits_of, planned, shape_of
+from bactrian.train.assemble import limits_of, planned, shape_of
 from bactrian.train.prepared import Prepared, Tokens
-from bactrian.train.processes import Processes
 from bactrian.train.shorten import Limits
 
 
@@ -83,20 +81,3 @@ def test_limits_are_the_recipes() -> None:
     told = recipe(max_tokens=128, max_source_tokens=512, overlong="refuse")
     assert limits_of(told, encoder_decoder=True) == Limits(128, 512, "refuse", True)
     assert limits_of(recipe(), encoder_decoder=False).prompt_room(0) == 767
-
-
-@pytest.mark.parametrize(
-    ("told", "world", "problem"),
-    [
-        ({"adapter": "none"}, 1, "trains the base itself"),
-        ({}, 2, "in one process, and there are 2"),
-        ({"patience": 3}, 1, "train.patience = 3 stops one training"),
-    ],
-)
-def test_what_several_cannot_have_in_one_pass(
-    told: dict[str, Any], world: int, problem: str
-) -> None:
-    with pytest.raises(ConfigError, match=problem) as said:
-        _check_together(Train(**told), Processes(0, world))
-    assert "together = false" in said.value.hint
-    _check_together(Train(), Processes())

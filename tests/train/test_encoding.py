@@ -14,7 +14,8 @@ from bactrian.errors import ConfigError
 from bactrian.models import prompts
 from bactrian.schema import Example
 from bactrian.train import encoding
-from bactrian.train.encoding import Encoded, Encoder, check_room, encode_pair, grouped
+from bactrian.train.encode_texts import TextEncoder
+from bactrian.train.encoding import Encoded, Encoder, check_room, grouped
 from bactrian.train.shorten import Limits
 
 transformers = pytest.importorskip("transformers")
@@ -59,7 +60,9 @@ def test_rows_are_prompt_response_and_one_end(
     found = Encoder(tokenizer, chosen, WIDE).encode(examples)
     assert found.fates == ("whole",) * 52
     asked = [chosen.render(example.instruction, example.input) for example in examples]
-    pairs = encode_pair(tokenizer, asked, [example.output for example in examples])
+    texts = TextEncoder(tokenizer)
+    after = texts.responses([example.output for example in examples])
+    pairs = zip(texts.prompts(asked), after, strict=True)
     end = tokenizer.eos_token_id
     assert rows(found) == [([*one, *two, end], len(one)) for one, two in pairs]
     assert found.ids.dtype == found.lengths.dtype == found.prompts.dtype == "int32"

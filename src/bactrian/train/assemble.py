@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bactrian.errors import ConfigError
 from bactrian.events import emit
 from bactrian.languages import Language
 from bactrian.models import prompts
 from bactrian.models.base import Base
 from bactrian.models.fit import Fit, fit
-from bactrian.recipe import Recipe, Train
+from bactrian.recipe import Recipe
 from bactrian.train.data import held_out_rows, tell, training_rows
 from bactrian.train.encoding import Encoder
 from bactrian.train.job import Job, Member, Pairs, Rows
@@ -72,8 +71,6 @@ def assemble(
     if fitted.start is not None:
         pairs = Pairs(fitted.start, fitted.pad)
     several = len(wanted) > 1
-    if several:
-        _check_together(train, processes)
     members, held = list[Member](), list[tuple[str, Prepared]]()
     with main_first(processes):
         for one in wanted:
@@ -124,27 +121,6 @@ def shape_of(recipe: Recipe, *, packing: bool, world: int = 1) -> Shape:
         recipe.seed,
         processes=world,
     )
-
-
-def _check_together(train: Train, processes: Processes) -> None:
-    """Raise ConfigError for what several adapters cannot have in one pass."""
-    if train.adapter == "none":
-        raise ConfigError(
-            'train.adapter = "none" trains the base itself, of which there is one at a time',
-            "train one after the other: together = false",
-        )
-    if processes.world > 1:
-        raise ConfigError(
-            "train.together shares one base among adapters in one process, and there are "
-            f"{processes.world}",
-            "run it without torchrun, or write together = false",
-        )
-    if train.patience:
-        raise ConfigError(
-            f"train.patience = {train.patience} stops one training for its own held-out loss, and "
-            "train.together has several in one",
-            "write patience = 0, or together = false",
-        )
 
 
 def tell_of(made: Assembled) -> None:

@@ -151,14 +151,6 @@ class Encoder:
         )
 
 
-def encode_pair(
-    tokenizer: Any, prompts: Sequence[str], responses: Sequence[str]
-) -> Iterator[tuple[Ids, Ids]]:
-    """Yield (prompt ids, response ids); only the prompt gets the tokenizer's special tokens."""
-    texts = TextEncoder(tokenizer)
-    yield from zip(texts.prompts(prompts), texts.responses(responses), strict=True)
-
-
 def check_room(encoder: Encoder) -> None:
     """Raise ConfigError where the limits leave no room beside the prompt style itself."""
     limits, taken = encoder.limits, encoder.template_tokens()

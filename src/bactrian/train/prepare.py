@@ -27,14 +27,13 @@ from bactrian.train.encoding import (
     Encoder,
     Fate,
     check_room,
-    encode_pair,
     grouped,
     nothing_left,
 )
 from bactrian.train.prepared import File, Prepared, in_memory, open_files
 from bactrian.train.shorten import Limits
 
-__all__ = ["LanguageRows", "Limits", "Prepared", "encode_pair", "prepare", "prepare_files"]
+__all__ = ["LanguageRows", "Limits", "Prepared", "prepare", "prepare_files"]
 
 AHEAD = 2
 """Groups in the making: while one is inside the Rust encoder, another becomes an array."""

@@ -83,11 +83,28 @@ def refuse(train: Train, adapters: int, processes: Processes) -> None:
             "the matrices up",
             "write fsdp = false, or another variant",
         )
-    if adapters > 1 and processes.world > 1:
+    if adapters > 1:
+        _refuse_together(train, processes)
+
+
+def _refuse_together(train: Train, processes: Processes) -> None:
+    """Raise ConfigError for what several adapters cannot have in one pass."""
+    if train.adapter == "none":
+        raise ConfigError(
+            'train.adapter = "none" trains the base itself, of which there is one at a time',
+            "train one after the other: together = false",
+        )
+    if processes.world > 1:
         raise ConfigError(
             "train.together shares one base among adapters in one process, and there are "
             f"{processes.world}",
             "run it without torchrun, or write together = false",
+        )
+    if train.patience:
+        raise ConfigError(
+            f"train.patience = {train.patience} stops one training for its own held-out loss, and "
+            "train.together has several in one",
+            "write patience = 0, or together = false",
         )
 
 
