@@ -180,7 +180,7 @@ def test_what_cannot_be_shared_is_refused(
     with pytest.raises(ConfigError, match=problem) as said:
         train_several(workspace, ["zh", "km"])
     assert "together = false" in said.value.hint
-    left = {path.name for path in (tmp_path / "refused" / "adapters").iterdir()}
+    left = {path.name for path in (tmp_path / "refused").glob("adapters/*")}
     assert left <= {".tokens", ".lock"}, left
 
 
