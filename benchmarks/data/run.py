@@ -104,8 +104,8 @@ def speed(bench: Bench) -> Iterator[Figure]:
     """Yield requests a second and CPU at 256 in flight, 50 ms, with plain aiohttp in turns."""
     ours, plain = [], []
     for _ in range(bench.told.repeat):
-        ours.append(bench.do("speed", "ours", 256, n=20000))
-        plain.append(bench.do("speed", PLAIN, 256, n=20000))
+        ours.append(bench.do("speed", "ours", 256, n=40000))
+        plain.append(bench.do("speed", PLAIN, 256, n=40000))
     for peer in bench.peers:
         bench.do("speed", peer, 256, n=2000)
     pairs = [a["req_s"] / b["req_s"] for a, b in zip(ours, plain, strict=True)]
