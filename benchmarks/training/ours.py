@@ -48,7 +48,7 @@ def run(told: argparse.Namespace) -> None:
     recipe, base = recipe_of(told), base_of(told)
     meter = metering.Meter(told.device, told.warm, told.steps, told.seconds)
     with engine.made_ready(base, recipe.train, ["bench"], recipe.seed) as ready:
-        packing = ready.packs(told.packing, told.device)
+        packing = ready.packs(told.packing)
         rows = shapes.rows(shapes.SHAPES[told.model].vocabulary)
         job = job_of({"bench": rows}, recipe, packing=packing)
         with listening(counting(meter, job), metering.callback(meter)):

@@ -93,11 +93,7 @@ def test_results_and_gradients_are_those_of_all_scores(case: str, kind: str, lim
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("longest", [0, 10**6])
-def test_half_precision_is_no_worse_than_torchs_kernel(
-    case: str, longest: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(blocks, "LONGEST", longest)
+def test_half_precision_is_no_worse_than_torchs_kernel(case: str) -> None:
     given, scores, documents = made(case, torch.bfloat16)
     right = run(plainly, given, torch.float64, scores, documents)
     ours = errors(run(blocks.attend, given, torch.bfloat16, scores, documents), right)
@@ -157,7 +153,7 @@ def test_the_setting_of_products_comes_back() -> None:
 @pytest.mark.parametrize("lengths", [(296,) * 5, (131,) * 3, PACKED, (1,), (768, 8, 8, 8)])
 def test_every_token_has_one_place(lengths: tuple[int, ...]) -> None:
     rows = (len(lengths), lengths[0]) if len(set(lengths)) == 1 else Documents(lengths)
-    found: Sequence[Tiles] = tiles(rows, 4, 2, None)
+    found: Sequence[Tiles] = tiles(rows, 4, 2)
     total = sum(lengths)
     written = torch.cat([tile.into for tile in found])
     held = written[written < total]

@@ -101,11 +101,11 @@ def questions(
         base.tokenizer.encode("a")[:1] == [base.tokenizer.bos_token_id]
     )
     for item in items:
-        for option, text in enumerate(item.options):
+        for option, (context, text) in enumerate(item.pairs()):
             if not text.strip():
                 raise DataError(f"{where} {item.id}: an option is empty", "mend the data")
             try:
-                request, spanned = _encode(base.tokenizer, item.context, text, rules.join)
+                request, spanned = _encode(base.tokenizer, context, text, rules.join)
                 cut = fit(request, longest, keep_first)
             except ValueError as error:
                 raise DataError(f"{where} {item.id}: {error}", "leave it out") from None
@@ -113,7 +113,7 @@ def questions(
             places.append((item.id, option))
             requests.append(cut.request)
             dropped.append(cut.dropped)
-    texts = [[item.id, item.context, item.options] for item in items]
+    texts = [[item.id, item.pairs()] for item in items]
     ids = [[request.context, request.continuation] for request in requests]
     key = table.hash_of(VERSION, task, language, rules.join, texts, ids)
     return Questions(task, language, key, tuple(places), tuple(requests), tuple(dropped), spanning)

@@ -37,7 +37,7 @@ class Adapter(Protocol):
 class Packs(Protocol):
     """A model that may take packed rows."""
 
-    def packs(self, packing: str, device: str) -> bool:
+    def packs(self, packing: str) -> bool:
         """Return whether rows are packed."""
 
 
@@ -66,7 +66,7 @@ def assemble(
     fitted = fit(base.tokenizer, base.model)
     style = prompts.get(train.prompt, base.tokenizer, workspace.recipe_folder)
     encoder = encoder_of(workspace.recipe, base, style)
-    packing = ready.packs(train.packing, base.device)
+    packing = ready.packs(train.packing)
     pairs = None
     if fitted.start is not None:
         pairs = Pairs(fitted.start, fitted.pad)

@@ -46,8 +46,8 @@ class Ready:
     attention: Any
     layers: Any
 
-    def packs(self, packing: str, device: str) -> bool:
-        """Return whether rows are packed: where the attention can, and is faster so.
+    def packs(self, packing: str) -> bool:
+        """Return whether rows are packed: where the attention can, unless it is not wanted.
 
         Raises ConfigError where packing was asked for and would mix the rows.
         """
@@ -56,7 +56,7 @@ class Ready:
                 f'train.packing = "pack": {self.attention.why or "this model cannot"}',
                 'write packing = "auto"',
             )
-        return bool(self.attention.packs) and (packing == "pack" or device == "cuda")
+        return bool(self.attention.packs) and packing != "pad"
 
 
 @contextmanager

@@ -26,13 +26,25 @@ class Item:
     """Index of the right option."""
     texts: tuple[str, ...] = ()
     """What the length of each option is measured on; the options themselves where empty."""
+    contexts: tuple[str, ...] = ()
+    """What stands before each option, where that is what differs (XWinograd); else empty."""
+    group: str = ""
+    """Part of the task that is reported by itself as well: EXAMS' natural, social, other."""
+    cluster: str = ""
+    """What items share that are one question in several forms or languages; the id where empty."""
+
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return context and continuation of each option."""
+        contexts = self.contexts or (self.context,) * len(self.options)
+        return tuple(zip(contexts, self.options, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Choices of a task that can change its numbers; all of them stand in the signature."""
 
-    metric: Literal["acc", "bits_per_byte"]
+    metric: Literal["acc", "bits_per_byte", "f1"]
+    """``f1``: options are labels that every item has in the same order (SentimentX, SIB-200)."""
     join: Literal["together", "apart"]
     """Whether context and option are encoded together (benchmarks) or apart (as in training)."""
     facts: tuple[tuple[str, str], ...]

@@ -18,10 +18,11 @@ import torch
 from bactrian.models.attention.parts import Call, Edge, Part, flat, room
 from bactrian.models.attention.scores import Documents, Scores
 
-LONGEST = 192
-"""Tokens of a plain bfloat16 row up to which blocks are faster than torch's backward kernel."""
 LOWEST = -80.0
 """exp of less is no normal float32, and slow; it is nothing beside the row's largest share."""
+
+
+Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @torch.compiler.disable  # type: ignore[misc,untyped-decorator,unused-ignore]
@@ -48,11 +49,10 @@ def handles(
     scores: Scores,
     documents: Documents | None,
 ) -> bool:
-    """Whether this is the way here: not for dropout, nor for long plain rows."""
+    """Whether this is the way here: not for dropout, nor where torch's kernel does it all."""
     if scores.dropout or query.device.type != "cpu" or (scores.cap and scores.slopes is not None):
         return False
-    plain = documents is None and _plain(query, key, value, scores)
-    return not plain or query.shape[2] <= _limit(query.dtype)
+    return documents is not None or not _wholly_by_torch(query, key, value, scores)
 
 
 class _Attend(torch.autograd.Function):  # type: ignore[misc,unused-ignore]
@@ -80,54 +80,64 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc,unused-ignore]
     def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, value, mixed, logs = ctx.saved_tensors
         scores, documents = ctx.told
-        limit = _limit(query.dtype) if _plain(query, key, value, scores) else None
-        call = Call(query, key, value, scores, documents, limit=limit)
-        slopes = [states.new_empty(len(states) + 1, *states.shape[1:]) for states in call.states]
-        with products(query.dtype):
-            for part in call.parts():
-                _unmix(part, (flat(slope), mixed, logs), slopes)
-        rows, _, length, _ = query.shape
-        found = [part[:-1].unflatten(0, (rows, length)).transpose(1, 2) for part in slopes]
-        for at in _spans(documents, length):
-            if limit is not None and at.stop - at.start > limit:
-                given = [states[:, :, at] for states in (query, key, value)]
-                kept = [
-                    states.view(rows, length, *states.shape[1:])[:, at] for states in (mixed, logs)
-                ]
-                _unmix_by_torch(
-                    slope[:, at], given, kept, [part[:, :, at] for part in found], scores.scale
-                )
-        return *found, None, None
+        told = slope, (mixed, logs), scores, documents
+        back = _back_by_torch if _wholly_by_torch(query, key, value, scores) else _back_by_blocks
+        return *back((query, key, value), *told), None, None
 
 
-def _limit(kind: torch.dtype) -> int:
-    """Return the longest row whose backward pass is faster in blocks than in torch's kernel."""
-    return LONGEST if kind == torch.bfloat16 else 0
+def _back_by_blocks(
+    given: Tensors,
+    slope: torch.Tensor,
+    kept: tuple[torch.Tensor, torch.Tensor],
+    scores: Scores,
+    documents: Documents | None,
+) -> Iterator[torch.Tensor]:
+    """Yield the gradients of queries, keys and values."""
+    call = Call(*given, scores, documents)
+    slopes = [states.new_empty(len(states) + 1, *states.shape[1:]) for states in call.states]
+    with products(given[0].dtype):
+        for part in call.parts():
+            _unmix(part, (flat(slope), *kept), slopes)
+    rows, _, length, _ = given[0].shape
+    for found in slopes:
+        yield found[:-1].unflatten(0, (rows, length)).transpose(1, 2)
+
+
+def _back_by_torch(
+    given: Tensors,
+    slope: torch.Tensor,
+    kept: tuple[torch.Tensor, torch.Tensor],
+    scores: Scores,
+    documents: Documents | None,
+) -> Iterator[torch.Tensor]:
+    """Yield the gradients of queries, keys and values."""
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+    rows, _, length, _ = given[0].shape
+    mixed, logs = (states.view(rows, length, *states.shape[1:]).transpose(1, 2) for states in kept)
+    slope = slope.transpose(1, 2)
+    parts = []
+    for at in _spans(documents, length):
+        states = (states[:, :, at] for states in (slope, *given, mixed))
+        parts.append(kernel(*states, logs[:, :, at, 0], 0.0, True, scale=scores.scale))
+    for found in zip(*parts, strict=True):
+        yield torch.cat(found, dim=2) if len(found) > 1 else found[0]
 
 
 def _spans(documents: Documents | None, length: int) -> list[slice]:
     return [slice(0, length)] if documents is None else documents.spans
 
 
-def _unmix_by_torch(
-    slope: torch.Tensor,
-    given: Sequence[torch.Tensor],
-    kept: Sequence[torch.Tensor],
-    into: Sequence[torch.Tensor],
-    scale: float,
-) -> None:
-    """Fill in the gradients ``into`` of one document, or of rows of one length."""
-    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-    mixed, logs = (states.transpose(1, 2) for states in kept)
-    found = kernel(slope.transpose(1, 2), *given, mixed, logs.squeeze(-1), 0.0, True, scale=scale)
-    for states, place in zip(found, into, strict=True):
-        place.copy_(states)
-
-
 def _plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: Scores) -> bool:
     """Whether torch's kernel computes these scores; its forward pass is the faster one."""
     bare = scores.cap is None and scores.slopes is None and scores.sees_all(query.shape[2])
     return bare and query.shape[-1] == value.shape[-1] and query.dtype != torch.float16
+
+
+def _wholly_by_torch(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: Scores
+) -> bool:
+    """Whether torch's backward kernel is the faster one, too: it has no matrix units' products."""
+    return query.dtype != torch.bfloat16 and _plain(query, key, value, scores)
 
 
 def _by_torch(
@@ -139,13 +149,17 @@ def _by_torch(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mixed values [tokens, heads, width] and the sums' logs [tokens, heads, 1]."""
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    found = [
-        kernel(query[:, :, at], key[:, :, at], value[:, :, at], 0.0, True, scale=scale)
-        for at in _spans(documents, query.shape[2])
-    ]
-    mixed = [flat(part.transpose(1, 2)) for part, _ in found]
-    logs = [flat(part.transpose(1, 2)).unsqueeze(-1) for _, part in found]
-    return (mixed[0], logs[0]) if documents is None else (torch.cat(mixed), torch.cat(logs))
+    rows, heads, length, _ = query.shape
+    # what is kept has its place before what is not: no holes are left between
+    mixed = query.new_empty(rows, length, heads, value.shape[-1])
+    kind = torch.float64 if query.dtype == torch.float64 else torch.float32
+    logs = query.new_empty(rows, length, heads, dtype=kind)
+    for at in _spans(documents, length):
+        states = (query[:, :, at], key[:, :, at], value[:, :, at])
+        part, part_logs = kernel(*states, 0.0, True, scale=scale)
+        mixed[:, at] = part.transpose(1, 2)
+        logs[:, at] = part_logs.transpose(1, 2)
+    return flat(mixed), flat(logs).unsqueeze(-1)
 
 
 def _by_blocks(call: Call) -> tuple[torch.Tensor, torch.Tensor]:

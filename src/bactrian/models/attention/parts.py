@@ -48,13 +48,8 @@ class Call:
         value: torch.Tensor,
         scores: Scores,
         documents: Documents | None,
-        *,
-        limit: int | None = None,
     ) -> None:
-        """Take queries [rows, heads, length, width], keys and values [rows, key heads, …].
-
-        Documents of more than ``limit`` tokens are left to others.
-        """
+        """Take queries [rows, heads, length, width], keys and values [rows, key heads, …]."""
         self.states = tuple(flat(states.transpose(1, 2)) for states in (query, key, value))
         self.kind = torch.float64 if query.dtype == torch.float64 else torch.float32
         self.scores = scores
@@ -62,7 +57,7 @@ class Call:
         self.group = query.shape[1] // key.shape[1]
         rows, _, length, _ = query.shape
         sizes = documents or (rows, length)
-        self.tiles = tiles(sizes, self.heads, self.group, limit)
+        self.tiles = tiles(sizes, self.heads, self.group)
         exact = frexp(scores.scale)[0] == 0.5 or query.dtype in (torch.float32, torch.float64)
         exact &= scores.cap is None
         self.before = scores.scale if exact else 1.0

@@ -44,39 +44,33 @@ class Tiles:
     """The first token, where places and tokens are the same, one after the other; else -1."""
 
 
-def tiles(
-    rows: Documents | tuple[int, int], heads: int, group: int, limit: int | None
-) -> tuple[Tiles, ...]:
+def tiles(rows: Documents | tuple[int, int], heads: int, group: int) -> tuple[Tiles, ...]:
     """Return the tiles of a batch (rows, length), or of one row of documents.
 
-    ``heads`` are key heads, ``group`` the queries' heads of each; documents of more than ``limit``
-    tokens are left out.
+    ``heads`` are key heads, ``group`` the queries' heads of each.
     """
     if isinstance(rows, tuple):
-        return _of_rows(*rows, heads, group, limit)
+        return _of_rows(*rows, heads, group)
 
     def make() -> tuple[Tiles, ...]:
-        return _cut(rows.lengths, heads, group, limit)
+        return _cut(rows.lengths, heads, group)
 
-    name = f"tiles of {heads} x {group} heads up to {limit} tokens"
+    name = f"tiles of {heads} x {group} heads"
     found: tuple[Tiles, ...] = rows.keep(name, torch.device("cpu"), make)
     return found
 
 
 @lru_cache(maxsize=64)
-def _of_rows(
-    rows: int, length: int, heads: int, group: int, limit: int | None
-) -> tuple[Tiles, ...]:
-    return _cut((length,) * rows, heads, group, limit)
+def _of_rows(rows: int, length: int, heads: int, group: int) -> tuple[Tiles, ...]:
+    return _cut((length,) * rows, heads, group)
 
 
-def _cut(lengths: Sequence[int], heads: int, group: int, limit: int | None) -> tuple[Tiles, ...]:
+def _cut(lengths: Sequence[int], heads: int, group: int) -> tuple[Tiles, ...]:
     starts = list(accumulate(lengths, initial=0))
     alike: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     block = _exact if len(set(lengths)) == 1 else _rounded
     for start, length in zip(starts, lengths, strict=False):
-        if limit is None or length <= limit:
-            alike[block(length)].append((start, length))
+        alike[block(length)].append((start, length))
     return tuple(
         made
         for blocks, spans in sorted(alike.items())

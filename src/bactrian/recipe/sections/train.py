@@ -98,7 +98,7 @@ class Train(Section):
     """Tokens that are in memory at once, padding included; never more than one step has."""
     packing: Literal["auto", "pad", "pack"] = "auto"
     """Rows of like length padded to a rectangle, or packed end to end without seeing each other;
-    auto takes what the device is faster at."""
+    auto packs where that was found exact."""
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     """Highest learning rate."""
     warmup: Share = 0.03

@@ -139,9 +139,7 @@ def _job(setting: Setting, names: Sequence[str], train: Train | None = None) -> 
     recipe = setting.workspace.recipe
     if train is not None:
         recipe = recipe.model_copy(update={"train": train})
-    wanted = recipe.train.packing
-    packing = wanted == "pack" or (wanted == "auto" and setting.device == "cuda")
-    packing = packing and setting.kind == "causal"
+    packing = recipe.train.packing != "pad" and setting.kind == "causal"
     members = []
     for name in names:
         languages = languages_of(setting.workspace, name)
