@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--packing", default="auto", choices=["auto", "pad", "pack"])
     parser.add_argument("--rank", type=int, default=shapes.RANK)
     parser.add_argument("--steps", type=int, default=6, help="steps that are timed")
-    parser.add_argument("--warm", type=int, default=1, help="steps before the clock starts")
+    parser.add_argument("--warm", type=int, default=3, help="steps before the clock starts")
     parser.add_argument("--seconds", type=float, default=120, help="longest timed part")
     parser.add_argument("--checkpointing", action="store_true")
     parser.add_argument("--work", type=Path, required=True, help="folder for what it writes")
