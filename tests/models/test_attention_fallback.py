@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from bactrian import events  # noqa: E402
-from bactrian.models.attention import fast_attention  # noqa: E402
+from bactrian.models.attention import agreement, fast_attention  # noqa: E402
 
 IDS = {"vocab_size": 300, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
 SMALL: dict[str, Any] = {
@@ -77,3 +77,9 @@ def test_encoder_decoders_are_left_alone() -> None:
     with fast_attention(model) as attention:
         assert not attention.fast
         assert "encoder-decoders" in attention.why
+
+
+@pytest.mark.parametrize(("noise", "limit"), [(0.0, 0.02), (0.045, 0.09), (1.0, 0.12)])
+def test_half_precision_is_held_to_the_models_own_noise(noise: float, limit: float) -> None:
+    assert agreement.alone_limit(torch.bfloat16, noise) == pytest.approx(limit)
+    assert agreement.alone_limit(torch.float32, noise) == 1e-4

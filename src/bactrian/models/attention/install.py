@@ -67,23 +67,34 @@ def choose(causal: Any) -> Outcome:
         try:
             documents = agreement.probes(causal)
             plain = agreement.alone(causal, documents)
+            noise = agreement.padded(causal, documents).distance(plain)
         except FAILURES as error:
             return Outcome((), False, False, f"{_said(error)}: {OWN_KEPT}")
+        limit = agreement.alone_limit(causal.dtype, noise)
         for chain in chains(device):
-            found.append(_tried(causal, chain, documents, plain))
+            found.append(_tried(causal, chain, documents, Own(plain, limit)))
             if found[-1].packs:
                 return found[-1]
     return next((outcome for outcome in found if outcome.fast), found[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What the model gives by its own attention."""
+
+    plain: Seen
+    limit: float
+    """Accepted distance of padded and packed rows to single documents."""
+
+
 def _tried(
-    causal: Any, ways: tuple[Way, ...], documents: Sequence[torch.Tensor], plain: Seen
+    causal: Any, ways: tuple[Way, ...], documents: Sequence[torch.Tensor], own: Own
 ) -> Outcome:
     """Test kernels on single documents, on padded rows and on a packed one."""
     attention = Attention(ways)
     try:
         with install(causal, attention):
-            fault = _fault(causal, attention, documents, plain)
+            fault = _fault(causal, attention, documents, own)
     except FAILURES as error:
         fault = _said(error)
     if fault:
@@ -95,15 +106,13 @@ def _tried(
             )
     except FAILURES as error:
         return Outcome(ways, True, False, f"packed rows fail ({_said(error)}): {UNPACKED}")
-    if distance > agreement.alone_limit(causal.dtype):
+    if not distance <= own.limit:  # NaN as well
         told = f"packed rows differ from single documents by {distance:.3f} of the spread"
         return Outcome(ways, True, False, f"{told}: {UNPACKED}")
     return Outcome(ways, True, True, "")
 
 
-def _fault(
-    causal: Any, attention: Attention, documents: Sequence[torch.Tensor], plain: Seen
-) -> str:
+def _fault(causal: Any, attention: Attention, documents: Sequence[torch.Tensor], own: Own) -> str:
     """Return what is wrong with single documents and padded rows, or nothing."""
     ours = agreement.alone(causal, documents)
     if not attention.calls:
@@ -111,11 +120,8 @@ def _fault(
     if strange := attention.untold - attention.windows:
         return f"its layers do not tell of their window of {max(strange)} tokens"
     for distance, limit in (
-        (ours.distance(plain), agreement.own_limit(causal.dtype)),
-        (
-            agreement.padded(causal, documents).distance(ours),
-            agreement.alone_limit(causal.dtype),
-        ),
+        (ours.distance(own.plain), agreement.own_limit(causal.dtype)),
+        (agreement.padded(causal, documents).distance(ours), own.limit),
     ):
         if not distance <= limit:  # NaN as well
             return f"our attention differs from its own by {distance:.3f} of the spread"
