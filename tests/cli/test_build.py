@@ -194,3 +194,31 @@ def test_a_pair_that_nobody_translates_is_said_before_anything_is_paid(
     done = run("build", place, "--languages", "vi,km")
     assert done.code == 4
     assert script.sent == []
+
+
+def test_rows_that_are_in_their_language_are_only_checked(place: Path, run: Run) -> None:
+    for code, words in (("km", "បង្កើតបញ្ជីផ្លែឈើ"), ("ar", "اكتب قائمة بالفواكه")):
+        rows = [{"instruction": f"{words} {n}", "output": words} for n in range(20)]
+        (place / f"{code}.json").write_text(json.dumps(rows), encoding="utf-8")
+    (place / "recipe.toml").write_text(
+        """
+        name = "toy"
+        languages = "km,ar"
+        [sources.km]
+        files = ["km.json"]
+        language = "km"
+        [sources.ar]
+        files = ["ar.json"]
+        language = "ar"
+        [translate]
+        using = "nobody is asked"
+        [build]
+        validation = 4
+        """,
+        encoding="utf-8",
+    )
+    assert run("build", place).code == 0
+    assert run("check", place).code == 0
+    for code in ("km", "ar"):
+        assert rows_in(place, code) == 20
+    assert not list((place / "datasets/toy").rglob("*.sqlite"))

@@ -17,7 +17,10 @@ def build(
     as_json: Json = False,
     overrides: Set = None,
 ) -> None:
-    """Collect, translate, respond and check what is not done, then split by id and write."""
+    """Collect, translate, respond and check what is not done, then split by id and write.
+
+    Rows that are in their language already, with no English ones beside them, are only checked.
+    """
     with verb(
         "build",
         folder,
@@ -38,9 +41,8 @@ def _foretell(at: Verb) -> dict[str, Any]:
     from bactrian.data.collect import collect
     from bactrian.data.providers import engage
 
-    if not at.workspace.recipe.sources:
+    if not at.workspace.recipe.sources or not collect(at.workspace).rows:
         return {}
-    collect(at.workspace)
     translator, model = engage("translate", at.workspace), engage("respond", at.workspace)
     return {
         "translate": foretell(at, "translate", translator),
@@ -52,9 +54,13 @@ def _rows(at: Verb) -> dict[str, Any]:
     """Bring every language to checked rows, one language after the other."""
     from bactrian.data.check import check_rows
     from bactrian.data.collect import collect
+    from bactrian.data.own import own_rows
     from bactrian.data.providers import engage
 
-    collect(at.workspace)
+    if not collect(at.workspace).rows:
+        for language in at.workspace.languages:
+            own_rows(at.workspace, language)
+        return {}
     translator, model = engage("translate", at.workspace), engage("respond", at.workspace)
     model = model.sharing(translator)
     translations = stages_of(at, "translate", translator)

@@ -18,6 +18,7 @@ def check(
     """Look at every row; rejected rows are kept with their reasons."""
     from bactrian import table
     from bactrian.data.check import check_rows, checks_of
+    from bactrian.data.own import all_own, own_rows
 
     with verb(
         "check",
@@ -30,15 +31,17 @@ def check(
     ) as at:
         workspace = at.workspace
         checks = checks_of(workspace.recipe.check)
+        own = all_own(workspace)
         told: dict[str, Any] = {}
         for language in workspace.languages:
             if dry_run:
-                found = table.info(workspace.stage("answered", language.code))
+                stage = "sources" if own else "answered"
+                found = table.info(workspace.stage(stage, language.code))
                 rows = found.rows if found else 0
                 told[language.code] = {"rows": rows}
                 at.say(f"{language.code}  would run {len(checks)} checks on {rows} rows")
                 continue
-            done = check_rows(workspace, language)
+            done = (own_rows if own else check_rows)(workspace, language)
             told[language.code] = {
                 "rows": done.rows,
                 "kept": done.kept,

@@ -23,6 +23,12 @@ from bactrian.schema import Flag, Severity
 from bactrian.workspace import Workspace
 
 
+def all_own(workspace: Workspace) -> bool:
+    """Whether what was collected has no English row: nothing to translate, nothing to answer."""
+    english = table.info(workspace.stage("sources", "en"))
+    return english is not None and not english.rows
+
+
 def own_rows(workspace: Workspace, language: Language) -> CheckedRows:
     """Write ``stages/checked/<language>.parquet`` from the collected rows of the language.
 
