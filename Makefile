@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 STAMPS := .venv/.stamps
 
-.PHONY: demo test check format docs install clean chromium apertium bench-data bench-training faults
+.PHONY: demo test check format docs install clean chromium apertium bench-data bench-training bench-evaluation faults
 .DEFAULT_GOAL := demo
 
 demo: $(STAMPS)/base  ## the whole road on real data, offline after the install
@@ -28,6 +28,9 @@ bench-data: $(STAMPS)/dev  ## the data engine beside its peers: a line a figure,
 
 bench-training: $(STAMPS)/dev  ## the training engine beside its peers: a line a figure, 1 where one is short
 	$(BIN)/python -m benchmarks.training.run $(BENCH)
+
+bench-evaluation: $(STAMPS)/dev  ## the scoring engine beside lm-eval's: a line a figure, 1 where one is short
+	$(BIN)/python -m benchmarks.evaluation.run $(BENCH)
 
 faults: $(STAMPS)/dev $(STAMPS)/base  ## kills and breaks things: a line a fault, 1 where one is short
 	$(BIN)/python tests/faults/run.py

@@ -109,7 +109,9 @@ def lm_eval(
 ) -> tuple[list[Answers], dict[str, Any], metering.Meter]:
     """Score by lm-eval's own backend, a fresh model for each adapter as its runs have."""
     from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
 
+    TaskManager()  # every run of lm-eval begins with it; only the whole process's time has it
     folder = str(bases.folder(told.model, told.work))
     asked = [(("", ""), context, after) for context, after in pairs]
     found: list[Answers] = []

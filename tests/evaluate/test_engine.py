@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ import pytest
 from bactrian.errors import AdapterError, DataError
 from bactrian.evaluate import engine
 from bactrian.evaluate.engine import Questions, answer, questions, scorers
-from bactrian.evaluate.store import Store, open_store
+from bactrian.evaluate.store import Scored, Store, open_store
 from bactrian.evaluate.tasks import Item, Rules
-from bactrian.models import adapters, base, scoring
-from bactrian.models.scoring import Request
+from bactrian.models import adapters, base
+from bactrian.models.scoring import Batch, Likelihood, Request, Scorer
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
@@ -67,13 +67,13 @@ def found(store: Store, ready: engine.Scorers, name: str, told: Questions) -> di
 
 def count_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
-    score = scoring.score
+    scored = engine._scored
 
-    def counted(parts: Any, requests: Sequence[Request]) -> list[float]:
-        sizes.append(len(requests))
-        return score(parts, requests)
+    def counted(scorer: Scorer, told: Questions, batch: Batch, name: str) -> Iterator[Scored]:
+        sizes.append(len(batch.requests))
+        return scored(scorer, told, batch, name)
 
-    monkeypatch.setattr(engine, "score", counted)
+    monkeypatch.setattr(engine, "_scored", counted)
     return sizes
 
 
@@ -117,16 +117,16 @@ def test_a_stop_in_the_middle_costs_one_batch(
     loaded: base.Base, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     told, ready = asked(loaded), scorers(loaded, {})
-    score, calls = scoring.score, [0]
+    score, calls = Scorer.score, [0]
 
-    def cut_off(parts: Any, requests: Sequence[Request]) -> list[float]:
+    def cut_off(self: Scorer, batch: Batch) -> list[Likelihood]:
         calls[0] += 1
         if calls[0] == 3:
             raise KeyboardInterrupt
-        return score(parts, requests)
+        return score(self, batch)
 
     with monkeypatch.context() as broken:
-        broken.setattr(engine, "score", cut_off)
+        broken.setattr(Scorer, "score", cut_off)
         with pytest.raises(KeyboardInterrupt):
             answer(ready, told, store, BUDGET)
     kept = len(found(store, ready, "base", told))
@@ -137,6 +137,54 @@ def test_a_stop_in_the_middle_costs_one_batch(
     with open_store(tmp_path / "whole.sqlite") as whole:
         answer(ready, told, whole, BUDGET)
         assert found(whole, ready, "base", told) == found(store, ready, "base", told)
+        for opened, name in ((whole, "whole"), (store, "stopped")):
+            opened.publish(tmp_path / name)
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "stopped").read_bytes()
+
+
+def test_a_batch_is_made_once_for_all_models(
+    loaded: base.Base, folders: dict[str, Path], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bactrian.models.scoring import ways
+
+    made: list[Batch] = []
+    row_of = ways.row_of
+
+    def counted(batch: Batch, device: Any) -> Any:
+        made.append(batch)
+        return row_of(batch, device)
+
+    ready, told = scorers(loaded, folders), asked(loaded)
+    monkeypatch.setattr(ways, "row_of", counted)
+    sizes = count_batches(monkeypatch)
+    answer(ready, told, store, BUDGET)
+    assert len(sizes) == 3 * len(made)
+    assert len(made) == len(ready.scorer.plan(told.requests, BUDGET))
+
+
+def test_options_share_their_question(loaded: base.Base) -> None:
+    told = asked(loaded)
+    plan = scorers(loaded, {}).scorer.plan(told.requests, BUDGET)
+    computed = sum(batch.tokens - batch.blank for batch in plan)
+    assert computed < 0.75 * sum(len(request.read) for request in told.requests)
+
+
+def test_greedy_options_are_told(loaded: base.Base, store: Store) -> None:
+    """The likeliest token after a question, as an option beside another one."""
+    ready = scorers(loaded, {})
+    context = tuple(loaded.tokenizer.encode(ITEMS[0].context))
+    with torch.inference_mode():
+        best = int(loaded.model(torch.tensor([context])).logits[0, -1].argmax())
+    requests = (Request(context, (best,)), Request(context, ((best + 1) % 300,)))
+    told = Questions("task", "en", "key", (("1", 0), ("1", 1)), requests, (0, 0), 0)
+    answer(ready, told, store, BUDGET)
+    rows = store.get(ready.keys["base"], "key")
+    assert (rows["1", 0].greedy, rows["1", 1].greedy) == (True, False)
+
+
+def test_a_quantised_base_is_another_scorer(loaded: base.Base) -> None:
+    whole = scorers(loaded, {}).keys
+    assert scorers(replace(loaded, quantize="nf4"), {}).keys != whole
 
 
 def test_another_prompt_or_join_is_another_question(loaded: base.Base) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from bactrian.errors import RunError
 from bactrian.evaluate.store import Scored, open_store
 
 ONE = Scored("1", 0, -1.25, 3, 0)
-TWO = Scored("1", 1, -0.1, 2, 5)
+TWO = Scored("1", 1, -0.1, 2, 5, greedy=True)
 
 
 def test_what_was_put_is_there_again(tmp_path: Path) -> None:
@@ -84,3 +87,40 @@ def test_a_file_in_use_is_not_called_damaged(tmp_path: Path) -> None:
         store.put("base", "task", [ONE])
         with open_store(path):
             raise sqlite3.OperationalError("database is locked")
+
+
+def test_what_is_published_does_not_tell_how_it_came_about(tmp_path: Path) -> None:
+    other = Scored("ខ", 0, -0.1 - 2**-54, 2, 0)
+    with open_store(tmp_path / "once.sqlite") as store:
+        store.put("base", "task", [ONE, TWO])
+        store.put("adapter", "task", [other])
+        store.publish(tmp_path / "once.jsonl")
+        assert [row[0] for row in store.rows()] == ["adapter", "base", "base"]
+    with open_store(tmp_path / "twice.sqlite") as store:
+        store.put("base", "task", [TWO])
+        store.put("adapter", "task", [other])
+    with open_store(tmp_path / "twice.sqlite") as store:
+        store.put("base", "task", [TWO, ONE])
+        store.publish(tmp_path / "twice.jsonl")
+    written = (tmp_path / "once.jsonl").read_bytes()
+    assert written == (tmp_path / "twice.jsonl").read_bytes()
+    told = [json.loads(line) for line in written.decode().splitlines()]
+    assert told[0]["log_likelihood"] == -0.1 - 2**-54
+    assert told[0]["item"] == "ខ"
+    assert told[2] == {"scorer": "base", "task": "task", **asdict(TWO)}
+
+
+def test_a_file_of_an_earlier_version_is_completed_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "scores.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "CREATE TABLE scores (scorer TEXT NOT NULL, task TEXT NOT NULL, item TEXT NOT NULL, "
+            "option INTEGER NOT NULL, log_likelihood REAL NOT NULL, tokens INTEGER NOT NULL, "
+            "dropped INTEGER NOT NULL, UNIQUE (scorer, task, item, option))"
+        )
+        connection.execute("INSERT INTO scores VALUES ('old', 'task', '1', 0, -1.25, 3, 0)")
+    for _ in range(2):
+        with open_store(path) as store:
+            store.put("new", "task", [TWO])
+            assert store.get("old", "task") == {("1", 0): ONE}
+            assert store.get("new", "task") == {("1", 1): TWO}

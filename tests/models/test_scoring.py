@@ -1,4 +1,4 @@
-"""Log-likelihoods against one row at a time, and against lm-evaluation-harness where it is."""
+"""Requests and padded rows: against one row at a time, and against lm-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ from typing import Any
 
 import pytest
 
-from bactrian.models import base, scoring
+from bactrian.models import base
 from bactrian.models.head import split
-from bactrian.models.scoring import Request, batches, encode, encode_apart, fit, score
+from bactrian.models.scoring import (
+    Request,
+    batches,
+    encode,
+    encode_apart,
+    fit,
+    score,
+    scorer,
+)
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -70,10 +78,12 @@ def test_sums_are_those_of_one_row_at_a_time(
 def test_the_rows_of_the_head_at_once_do_not_matter(
     tiny: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from bactrian.models.scoring import likelihoods
+
     parts = split(tiny("llama"))
     asked = requests(9)
     whole = score(parts, asked)
-    monkeypatch.setattr(scoring, "HEAD_ROWS", 5)
+    monkeypatch.setattr(likelihoods, "HEAD_ROWS", 5)
     assert score(parts, asked) == pytest.approx(whole, abs=1e-5)
 
 
@@ -191,5 +201,11 @@ def test_log_likelihoods_are_those_of_lm_eval(
     theirs = harness.loglikelihood(
         [SimpleNamespace(args=pair) for pair in pairs], disable_tqdm=True
     )
-    ours = score(split(loaded.model), [request for request, _ in encoded])
-    assert ours == pytest.approx([value for value, _ in theirs], abs=1e-4)
+    asked = [request for request, _ in encoded]
+    padded = score(split(loaded.model), asked)
+    assert padded == pytest.approx([value for value, _ in theirs], abs=1e-4)
+    ready = scorer(loaded.model)
+    assert ready.way == "packed"
+    ours = ready.likelihoods(asked, 512)
+    assert [one.nats for one in ours] == pytest.approx([value for value, _ in theirs], abs=1e-4)
+    assert [one.greedy for one in ours] == [greedy for _, greedy in theirs]

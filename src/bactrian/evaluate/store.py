@@ -1,25 +1,32 @@
 """Log-likelihoods that were computed, kept as each batch ends; metrics are made from them anew.
 
-Keyed by what computed them (base, adapter, dtype) and by what was asked (the texts themselves), so
-that results of another model or another prompt can never be taken for these.
+In which order rows were written depends on how often a run was stopped; ``rows`` and ``publish``
+give them sorted, so that a run that was killed and gone on with ends in the same bytes. Keyed by
+what computed them (base, adapter, dtype) and by what was asked (the texts themselves), so that
+results of another model or another prompt can never be taken for these.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from bactrian.errors import RunError
+from bactrian.files import write_text
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS scores (
   scorer TEXT NOT NULL, task TEXT NOT NULL, item TEXT NOT NULL, option INTEGER NOT NULL,
   log_likelihood REAL NOT NULL, tokens INTEGER NOT NULL, dropped INTEGER NOT NULL,
+  greedy INTEGER NOT NULL DEFAULT 0,
   UNIQUE (scorer, task, item, option));
 """
+COLUMNS = "item, option, log_likelihood, tokens, dropped, greedy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,8 @@ class Scored:
     tokens: int
     dropped: int
     """Tokens of the context that did not fit and were left out."""
+    greedy: bool = False
+    """Whether no token of the vocabulary was likelier than any of the option's."""
 
 
 class Store:
@@ -45,12 +54,13 @@ class Store:
     def put(self, scorer: str, task: str, scores: Iterable[Scored]) -> None:
         """Commit the scores of one batch; raises RunError when the disk is full."""
         rows = (
-            (scorer, task, s.item, s.option, s.log_likelihood, s.tokens, s.dropped) for s in scores
+            (scorer, task, s.item, s.option, s.log_likelihood, s.tokens, s.dropped, int(s.greedy))
+            for s in scores
         )
         try:
             with self.connection:
                 self.connection.executemany(
-                    "INSERT OR REPLACE INTO scores VALUES (?,?,?,?,?,?,?)", rows
+                    "INSERT OR REPLACE INTO scores VALUES (?,?,?,?,?,?,?,?)", rows
                 )
         except sqlite3.OperationalError as error:
             raise RunError(
@@ -61,11 +71,30 @@ class Store:
     def get(self, scorer: str, task: str) -> dict[tuple[str, int], Scored]:
         """Return what is there for one scorer and one task in one language."""
         rows = self.connection.execute(
-            "SELECT item, option, log_likelihood, tokens, dropped FROM scores "
-            "WHERE scorer = ? AND task = ?",
-            (scorer, task),
+            f"SELECT {COLUMNS} FROM scores WHERE scorer = ? AND task = ?", (scorer, task)
         )
-        return {(row[0], row[1]): Scored(*row) for row in rows}
+        return {(row[0], row[1]): _scored(row) for row in rows}
+
+    def rows(self) -> Iterator[tuple[str, str, Scored]]:
+        """Yield every score with its scorer and task, sorted: the same however it came about."""
+        rows = self.connection.execute(
+            f"SELECT scorer, task, {COLUMNS} FROM scores ORDER BY scorer, task, item, option"
+        )
+        for scorer, task, *row in rows:
+            yield scorer, task, _scored(row)
+
+    def publish(self, path: Path) -> None:
+        """Write all rows as JSON lines, numbers with every bit; the same scores, the same bytes."""
+        lines = (
+            json.dumps({"scorer": scorer, "task": task, **asdict(scored)}, ensure_ascii=False)
+            for scorer, task, scored in self.rows()
+        )
+        write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def _scored(row: Sequence[Any]) -> Scored:
+    item, option, log_likelihood, tokens, dropped, greedy = row
+    return Scored(item, option, log_likelihood, tokens, dropped, bool(greedy))
 
 
 @contextmanager
@@ -77,6 +106,7 @@ def open_store(path: Path) -> Iterator[Store]:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.executescript(SCHEMA)
+        _complete(connection)
         yield Store(connection, path)
     except sqlite3.OperationalError as error:
         raise RunError(
@@ -88,3 +118,11 @@ def open_store(path: Path) -> Iterator[Store]:
         ) from error
     finally:
         connection.close()
+
+
+def _complete(connection: sqlite3.Connection) -> None:
+    """Give a file of an earlier version the column it lacks; its scores are of other scorers."""
+    names = {row[1] for row in connection.execute("PRAGMA table_info(scores)")}
+    if "greedy" not in names:
+        with connection:
+            connection.execute("ALTER TABLE scores ADD COLUMN greedy INTEGER NOT NULL DEFAULT 0")

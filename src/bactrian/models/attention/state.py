@@ -11,7 +11,9 @@ from contextlib import contextmanager
 
 import torch
 
+from bactrian.models.attention import trees as in_trees
 from bactrian.models.attention.scores import Documents, Scores
+from bactrian.models.attention.trees import Kernel, Trees
 from bactrian.models.attention.ways import Way
 
 
@@ -42,12 +44,15 @@ class Attention:
         """Windows that layers told of when they asked."""
         self.untold: set[int] = set()
         """Windows of the masks that were not made, because the layers would tell of them."""
+        self.tree_kernel: Kernel = in_trees.attend
+        """What computes rows of trees; the kernels of ``ways`` never see one."""
         self._documents: Documents | None = None
+        self._trees: Trees | None = None
 
     @property
     def packed(self) -> bool:
         """Whether the row at hand is a packed one."""
-        return self._documents is not None
+        return self._documents is not None or self._trees is not None
 
     @contextmanager
     def documents(self, lengths: Sequence[int] | None) -> Iterator[None]:
@@ -72,24 +77,37 @@ class Attention:
         finally:
             self._documents = before
 
+    @contextmanager
+    def trees(self, told: Trees) -> Iterator[None]:
+        """Tell that the row [1, tokens] is made of trees, with depths as position_ids."""
+        before = self._trees
+        self._trees = told
+        try:
+            yield
+        finally:
+            self._trees = before
+
     def attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: Scores
     ) -> torch.Tensor:
         """Return the mixed values [rows, length, heads, width].
 
         ``query`` [rows, heads, length, width], ``key`` and ``value`` [rows, key heads, length,
-        width]. Raises ValueError where the row is not made of the documents that were told.
+        width]. Raises ValueError where the row is not made of the documents or trees told.
         """
         documents = self._documents
-        if documents is not None and (query.shape[0], query.shape[2]) != (1, documents.tokens):
+        told = self._trees or documents
+        if told is not None and (query.shape[0], query.shape[2]) != (1, told.tokens):
             raise ValueError(
                 f"{query.shape[0]} rows of {query.shape[2]} tokens, "
-                f"but the documents told make one row of {documents.tokens}"
+                f"but the documents told make one row of {told.tokens}"
             )
         query, key, value = _of_one_type(query, key, value)
         self.calls += 1
         if scores.window is not None:
             self.windows.add(scores.window)
+        if self._trees is not None:
+            return self.tree_kernel(query, key, value, scores, self._trees)
         way = next(way for way in self.ways if way.handles(query, key, value, scores, documents))
         return way.attend(query, key, value, scores, documents)
 

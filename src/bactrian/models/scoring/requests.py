@@ -1,20 +1,14 @@
-"""Log-likelihoods of texts given what stands before them. Knows nothing of tasks or answers.
+"""What is scored: a continuation given a context, as token ids that fit the model.
 
-Rows are sorted by length and cut into batches by a budget of tokens; the head runs at the scored
-positions only, and the log-sum-exp is float32 whatever the weights are. The batches follow from the
-requests alone, so that a run that goes on after a kill computes the very same numbers.
+Knows nothing of tasks, answers or how the score is computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bactrian.models.head import Split
 from bactrian.models.tokens import prompt_ids
-
-HEAD_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +21,21 @@ class Request:
 
     def __len__(self) -> int:
         return len(self.context) + len(self.continuation)
+
+    @property
+    def read(self) -> tuple[int, ...]:
+        """What the model is given: all but the last token, which nothing follows."""
+        return (*self.context, *self.continuation)[:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """What a model says of one request."""
+
+    nats: float
+    """Log-likelihood, summed over the tokens of the continuation; not above 0."""
+    greedy: bool
+    """Whether no token of the vocabulary was likelier than any of the continuation's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,50 +91,3 @@ def encode_apart(tokenizer: Any, context: str, continuation: str) -> Request:
             raise ValueError("no context, and the tokenizer has neither BOS nor EOS to begin with")
     after = tokenizer(continuation, add_special_tokens=False)["input_ids"]
     return Request(tuple(before), tuple(after))
-
-
-def batches(requests: Sequence[Request], budget: int) -> list[list[int]]:
-    """Return indices of requests, longest first, cut so that rows x length stays in ``budget``."""
-    order = sorted(range(len(requests)), key=lambda index: (-len(requests[index]), index))
-    found: list[list[int]] = []
-    for index in order:
-        longest = len(requests[found[-1][0]]) if found else 0
-        if found and (len(found[-1]) + 1) * longest <= budget:
-            found[-1].append(index)
-        else:
-            found.append([index])
-    return found
-
-
-def score(parts: Split, requests: Sequence[Request]) -> list[float]:
-    """Return the summed log-likelihood (nats) of each continuation; one batch."""
-    import torch
-
-    device = parts.head.linear.weight.device
-    length = max(map(len, requests)) - 1
-    ids = torch.zeros((len(requests), length), dtype=torch.long)
-    where = torch.zeros((len(requests), length), dtype=torch.bool)
-    for row, request in enumerate(requests):
-        tokens = (*request.context, *request.continuation)[:-1]
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        where[row, len(tokens) - len(request.continuation) : len(tokens)] = True
-    targets = torch.tensor([token for request in requests for token in request.continuation])
-    with torch.inference_mode():
-        nats = torch.cat(list(_nats(parts, ids.to(device), where.to(device), targets.to(device))))
-    sums = nats.double().cpu().split([len(request.continuation) for request in requests])
-    return [-float(part.sum()) for part in sums]
-
-
-def _nats(parts: Split, ids: Any, where: Any, targets: Any) -> Iterator[Any]:
-    """Yield -log p of the targets, some rows of the head at a time."""
-    import torch
-    from torch.nn.functional import cross_entropy
-
-    if not parts.fast:
-        yield cross_entropy(parts.logits_at(ids, where), targets, reduction="none")
-        return
-    hidden = parts.hidden(ids)[where]
-    for chunk, target in zip(
-        torch.split(hidden, HEAD_ROWS), torch.split(targets, HEAD_ROWS), strict=True
-    ):
-        yield cross_entropy(parts.head.logits(chunk), target, reduction="none")
