@@ -44,8 +44,15 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "vllm": "bactrian.providers.vllm:VllmChat",
     },
     "tasks": {
+        "exams": "bactrian.evaluate.tasks.exams:Exams",
+        "flores": "bactrian.evaluate.tasks.flores:Flores",
         "held-out": "bactrian.evaluate.tasks.held_out:HeldOut",
+        "lm_eval": "bactrian.evaluate.lm_eval.tasks:LmEvalTask",
+        "sentimentx": "bactrian.evaluate.tasks.sentimentx:SentimentX",
+        "sib200": "bactrian.evaluate.tasks.sib200:Sib200",
         "xcopa": "bactrian.evaluate.tasks.xcopa:Xcopa",
+        "xstorycloze": "bactrian.evaluate.tasks.xstorycloze:XStoryCloze",
+        "xwinograd": "bactrian.evaluate.tasks.xwinograd:XWinograd",
     },
 }
 

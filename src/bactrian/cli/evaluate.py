@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,17 +18,36 @@ from bactrian.cli.options import (
     Languages,
     Limit,
     Set,
+    Verb,
     need_extra,
     shown,
     verb,
 )
 
+if TYPE_CHECKING:
+    from bactrian.evaluate.run import Evaluated
+
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tasks",
+        help="Tasks in place of the recipe's, joined by commas: xcopa,exams:letter,mine.toml.",
+    ),
+]
+Data = Annotated[
+    list[str] | None,
+    typer.Option("--data", help="Where a task's data lie, or hub.", metavar="TASK=FOLDER"),
+]
+
 
 def evaluate(
     folder: Folder,
     adapters: Annotated[
-        list[str] | None, typer.Argument(help="Adapters of the recipe; all when none is named.")
+        list[str] | None,
+        typer.Argument(help="Adapters of the recipe, or folders; none named is all there are."),
     ] = None,
+    tasks: Tasks = None,
+    data: Data = None,
     languages: Languages = "",
     limit: Limit = 0,
     dry_run: DryRun = False,
@@ -36,7 +59,12 @@ def evaluate(
     from bactrian.evaluate.run import evaluate as evaluate_models
     from bactrian.evaluate.run import forecast
 
-    told = [*(overrides or []), *(["eval.languages={}"] if languages else [])]
+    told = [
+        *(overrides or []),
+        *(["eval.languages={}"] if languages else []),
+        *_tasks(tasks or []),
+        *map(_data, data or []),
+    ]
     with verb(
         "eval",
         folder,
@@ -55,15 +83,69 @@ def evaluate(
                 )
             at.result(tasks=[asdict(one) for one in asked])
             return
-        done = evaluate_models(workspace, list(adapters or workspace.adapters()))
-        for score in done.results.scores:
-            at.say(
-                f"{score.task} {score.language}  {score.model:8} {score.metric} "
-                f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}] n {score.n}"
-            )
-        at.say(shown(done.path))
-        at.result(
-            path=done.path,
-            scores=[asdict(score) for score in done.results.scores],
-            differences=[asdict(difference) for difference in done.results.differences],
+        _say(at, evaluate_models(workspace, _names(at, adapters or ())))
+
+
+def _say(at: Verb, done: Evaluated) -> None:
+    """Print the scores, and all of it for a program."""
+    for score in done.results.scores:
+        at.say(
+            f"{score.task} {score.language}  {score.model:8} {score.metric} "
+            f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}] n {score.n}"
         )
+    at.say(shown(done.path))
+    at.result(
+        path=done.path,
+        scores=[asdict(score) for score in done.results.scores],
+        differences=[asdict(difference) for difference in done.results.differences],
+    )
+
+
+def _names(at: Verb, told: Sequence[str]) -> list[str]:
+    """Return the adapters to measure; the recipe's where none is named, none before training."""
+    workspace = at.workspace
+    if told:
+        return [_adapter(workspace.adapter(name), name) for name in told]
+    names = list(workspace.adapters())
+    if any(workspace.adapter(name).is_dir() for name in names):
+        return names
+    at.say("no adapter is trained yet: the base alone")
+    return []
+
+
+def _tasks(told: list[str]) -> list[str]:
+    """Return the override of the tasks; a task file is one of this folder, not the recipe's.
+
+    What follows an lm_eval task is one as well, where no task of ours is called so.
+    """
+    from bactrian import registry
+
+    known, names = registry.names("tasks"), []
+    for part in told:
+        prefix = ""
+        for name in filter(None, map(str.strip, part.split(","))):
+            ours = name.endswith(".toml") or re.split("[:@]", name)[0] in known
+            prefix = "lm_eval:" if name.startswith("lm_eval:") else prefix
+            names.append(name if ours else prefix + name)
+    whole = [_absolute(name) if name.endswith(".toml") else name for name in names]
+    return [f"eval.tasks={json.dumps(whole, ensure_ascii=False)}"] if names else []
+
+
+def _data(told: str) -> str:
+    """Return the override of one place of data; raises ConfigError where no task is named."""
+    from bactrian.errors import ConfigError
+
+    task, equals, place = told.partition("=")
+    if not equals or not task.strip() or not place.strip():
+        raise ConfigError(f"--data {told} names no task", "write --data exams=FOLDER")
+    where = place if place == "hub" else _absolute(place)
+    return f"eval.data.{task.strip()}={json.dumps(where, ensure_ascii=False)}"
+
+
+def _adapter(known: Path, name: str) -> str:
+    """Return the name of an adapter of the workspace, or the whole path of a folder elsewhere."""
+    return name if known.is_dir() or not Path(name).is_dir() else _absolute(name)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())

@@ -39,6 +39,10 @@ class Item:
         return tuple(zip(contexts, self.options, strict=True))
 
 
+BLANK = "(nothing)"
+"""Id of the item that asks a task's labels after no text at all; see ``Task``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Choices of a task that can change its numbers; all of them stand in the signature."""
@@ -52,7 +56,12 @@ class Rules:
 
 
 class Task(Protocol):
-    """Gives the items of a language."""
+    """Gives the items of a language.
+
+    A task of labels may have ``blank(language) -> Item`` as well: the item of id ``BLANK`` that
+    asks the labels after no text, which is scored beside the others for a calibrated score. One
+    whose name may go on (``exams:letter``) takes what stands after it as a third argument, a text.
+    """
 
     name: str
     rules: Rules

@@ -2,139 +2,83 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
 
-from bactrian.errors import ConfigError, DataError
-from bactrian.evaluate.tasks import Item, Rules
-from bactrian.languages import Language, parse
-from bactrian.workspace import Workspace
+from bactrian.errors import DataError
+from bactrian.evaluate.tasks import Item, naming
+from bactrian.evaluate.tasks.benchmark import Benchmark
+from bactrian.evaluate.tasks.reading import MEND, Hub, Record, find, from_hub, read
+from bactrian.evaluate.tasks.wording import Question
+from bactrian.languages import Language
 
 STOPS = ".。．!！?？։۔।"
-KEYS = ("premise", "choice1", "choice2", "question", "label", "idx")
 
 
-@dataclass(frozen=True, slots=True)
-class Connectors:
-    """The words that join premise and option, and what stands around them."""
-
-    cause: str
-    effect: str
-    before: str = " "
-    after: str = " "
-
-    def of(self, question: Literal["cause", "effect"]) -> str:
-        """Return the connector of a question."""
-        return self.cause if question == "cause" else self.effect
-
-
-@lru_cache
-def prompts() -> tuple[str, dict[str, Connectors]]:
-    """Return the version of the prompt file and the connectors by language."""
-    told = tomllib.loads((files(__package__) / "xcopa.toml").read_text(encoding="utf-8"))
-    version = told.pop("version")
-    return version, {code: Connectors(**words) for code, words in told.items()}
-
-
-def item(record: dict[str, Any], words: Connectors, language: str) -> Item:
-    """Return the item of one XCOPA record."""
-    premise = record["premise"].strip()
-    stem = premise[:-1].rstrip() if premise[-1:] in STOPS else premise
-    context = f"{stem}{words.before}{words.of(record['question'])}"
-    choices = tuple(_decapitalised(record[key].strip(), language) for key in KEYS[1:3])
-    return Item(
-        id=str(record["idx"]),
-        context=context,
-        options=tuple(words.after + choice for choice in choices),
-        gold=record["label"],
-        texts=choices,
-    )
-
-
-class Xcopa:
+class Xcopa(Benchmark):
     """Reads ``<language>.jsonl`` or the original's ``<language>/test.<language>.jsonl``."""
 
-    name = "xcopa"
+    task = "xcopa"
     parallel = True
+    protocols = (naming.NATIVE, naming.LM_EVAL)
+    hub = Hub("cambridgeltl/xcopa")
 
-    def __init__(self, workspace: Workspace, tokenizer: Any = None) -> None:
-        self.workspace = workspace
-        self.rules = Rules("acc", "together", (("prompt", prompts()[0]), ("shots", "0")))
+    def local(self, folder: Path, language: Language) -> Iterable[Record]:
+        """Return the records of the test set."""
+        code = language.code
+        inside = f"{code}/test.{code}.jsonl"
+        path = find(folder, f"{code}.jsonl", inside, f"data/{inside}")
+        if path is None:
+            raise self.absent(folder, language, f"{code}.jsonl (test split)")
+        return read(path)
 
-    def languages(self) -> tuple[Language, ...]:
-        """Return the languages that the recipe names for this task, else its own that XCOPA has."""
-        told = self.workspace.recipe.eval.languages.get(self.name)
-        known = prompts()[1]
-        if not told:
-            return tuple(lang for lang in self.workspace.languages if lang.code in known)
-        languages = parse(told)
-        if strange := [language for language in languages if language.code not in known]:
-            raise ConfigError(
-                f"xcopa has no {strange[0].name} ({strange[0].code})",
-                f"its languages are {', '.join(known)}",
-            )
-        return languages
+    def online(self, language: Language) -> Iterable[Record]:
+        """Return the records of the test set on the Hub."""
+        return from_hub(Hub("cambridgeltl/xcopa", language.code))
 
-    def items(self, language: Language) -> Iterator[Item]:
-        """Yield the questions in the order of the file, the first ``limit`` of them."""
-        words = prompts()[1][language.code]
-        limit = self.workspace.recipe.limit
-        for number, record in enumerate(_records(self._file(language)), start=1):
-            if limit and number > limit:
-                return
-            yield item(record, words, language.code)
+    def read(self, records: Iterable[Record], language: Language) -> Iterator[Question]:
+        """Yield the questions; the connector follows from what is asked."""
+        for record in records:
+            asked, label = record.text("question"), record.whole("label")
+            if asked not in ("cause", "effect"):
+                wrong = f"question is {asked!r}, neither cause nor effect"
+                raise DataError(f"{record.where}: {wrong}", MEND)
+            if label not in (0, 1):
+                raise DataError(f"{record.where}: label is {label}, neither 0 nor 1", MEND)
+            id = str(record.whole("idx"))
+            text = record.text if self.variant.protocol == naming.NATIVE else record.raw
+            choices = (text("choice1"), text("choice2"))
+            fields = {"premise": record.text("premise"), "asked": asked}
+            yield Question(id, fields, choices, label, cluster=id)
 
-    def _file(self, language: Language) -> Path:
-        told = self.workspace.recipe.eval.data.get(self.name)
-        if not told:
-            raise ConfigError(
-                "the recipe does not say where XCOPA lies", '[eval.data] xcopa = "folder"'
-            )
-        folder, code = self.workspace.given(told), language.code
-        for path in (folder / f"{code}.jsonl", folder / code / f"test.{code}.jsonl"):
-            if path.is_file():
-                return path
-        raise DataError(
-            f"{folder} has no XCOPA in {language.name}", f"put {code}.jsonl there (test split)"
-        )
-
-
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                record = json.loads(line.decode("utf-8"))
-            except UnicodeDecodeError:
-                raise DataError(f"{path}, line {number}: not UTF-8", "mend the line") from None
-            except json.JSONDecodeError as error:
-                raise DataError(f"{path}, line {number}: {error.msg}", "mend the line") from None
-            if wrong := _wrong(record):
-                raise DataError(
-                    f"{path}, line {number}: {wrong}", f"an XCOPA record has {', '.join(KEYS)}"
-                )
-            yield record
+    def ask(self, question: Question, language: Language) -> Item:
+        """Return the item in the native wording, or as lm-evaluation-harness has it."""
+        premise, asked = question.fields["premise"], question.fields["asked"]
+        connector = self.wording.words[language.code][asked]
+        if self.variant.protocol == naming.LM_EVAL:
+            return _as_lm_eval(question, premise, connector)
+        stem = premise[:-1].rstrip() if premise[-1:] in STOPS else premise
+        small = tuple(_decapitalised(text, language.code) for text in question.options)
+        fields = {"premise": stem, "connector": connector}
+        told = Question(question.id, fields, small, question.gold, cluster=question.cluster)
+        return super().ask(told, language)
 
 
-def _wrong(record: Any) -> str:
-    """Return what is wrong with a record, or nothing."""
-    if not isinstance(record, dict):
-        return "this is no record"
-    if lacking := [key for key in KEYS if key not in record]:
-        return f"{lacking[0]} is lacking"
-    for key in KEYS[:3]:
-        if not isinstance(record[key], str) or not record[key].strip():
-            return f"{key} is no text"
-    if record["question"] not in ("cause", "effect"):
-        return f"question is {record['question']!r}, neither cause nor effect"
-    if record["label"] not in (0, 1):
-        return f"label is {record['label']!r}, neither 0 nor 1"
-    return ""
+def _as_lm_eval(question: Question, premise: str, connector: str) -> Item:
+    """Return the item of lm-eval 0.4.13, faults included.
+
+    The premise's last character goes whatever it is (Thai and Tamil lose a letter), the first
+    letter is made small by no language's rules (Turkish I and İ), and a space stands everywhere.
+    """
+    choices = tuple(text[0].lower() + text[1:] for text in question.options)
+    return Item(
+        id=question.id,
+        context=f"{premise[:-1]} {connector}",
+        options=tuple(f" {choice}" for choice in choices),
+        gold=question.gold,
+        texts=choices,
+        cluster=question.cluster,
+    )
 
 
 def _decapitalised(text: str, language: str) -> str:

@@ -13,11 +13,19 @@ class Eval(Section):
     """What is measured, and on how much of it."""
 
     tasks: tuple[str, ...] = ("held-out",)
-    """Tasks by registered name."""
+    """Tasks by registered name, which may go on: a formulation (exams:letter), a protocol
+    (xcopa@lm-eval), a task of lm-eval (lm_eval:xnli_sw); or a task file of one's own, mine.toml."""
     languages: dict[str, str] = Field(default_factory=dict)
-    """Languages by task, where they are not the recipe's own: xcopa = "zh,et,th"."""
+    """Languages by task, where they are not the recipe's own: xcopa = "zh,et,th"; all is every
+    language of the task whose data are at hand."""
     data: dict[str, str] = Field(default_factory=dict)
-    """Folder with the data by task, relative to the recipe's folder."""
+    """Folder with the data by task, relative to the recipe's folder; hub is the task's dataset on
+    the Hub, which needs network = true."""
+    lm_eval_paths: tuple[str, ...] = ()
+    """Folders with task files for lm_eval:NAME, relative to the recipe's folder."""
+    contamination: bool = False
+    """Whether questions that stand word for word in the training rows are told apart: scores of the
+    clean and of the dirty ones; reads every training row."""
     batch_tokens: Count = 4096
     """Tokens scored at once, padding included."""
     samples: Annotated[int, Field(ge=0)] = 0
