@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+ALPHA = 0.05
+"""Chance of calling noise a difference."""
 Severity = Literal["reject", "warn"]
 Field = Literal["instruction", "input", "output"]
 
@@ -81,8 +83,10 @@ class Score:
     task: str
     """``xcopa``, ``held-out``."""
     language: str
+    """ISO code; ``macro`` or ``micro`` for an average over languages."""
     metric: str
-    """``acc`` (share, 0 to 1) or ``bits_per_byte``."""
+    """``acc``, ``acc_norm``, ``acc_bytes``, ``f1_macro``, ``f1_weighted`` (shares, 0 to 1; with
+    ``_calibrated`` the labels' prior is taken away) or ``bits_per_byte``."""
     value: float
     low: float
     """Lower end of the 95 % interval."""
@@ -92,6 +96,8 @@ class Score:
     signature: str
     """Every choice that can change the number, ``key:value|key:value``."""
     higher_is_better: bool = True
+    group: str = ""
+    """Part of the task, such as EXAMS' ``natural``, or ``clean``; empty for the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +113,31 @@ class Difference:
     low: float
     high: float
     n: int
+    """Independent questions: translations and forms of one question count once."""
     method: str
     """How the interval was made, such as ``paired bootstrap, 10000 draws, seed 0``."""
     higher_is_better: bool = True
+    group: str = ""
+    """Part of the task, as in ``Score``."""
+    model_value: float | None = None
+    """The number of the model itself, on the same items."""
+    against_value: float | None = None
+    p: float | None = None
+    """How often models that are alike would differ as much or more, 0 to 1."""
+    adjusted: float | None = None
+    """``p`` after Holm's correction over the languages of the task."""
+    detectable: float | None = None
+    """Smallest difference that these items show with 80 % power at 5 %; none where no
+    difference would show."""
 
     @property
     def clear(self) -> bool:
-        """The interval excludes zero: the difference is not within the noise."""
-        return self.low > 0 or self.high < 0
+        """The difference is not within the noise.
+
+        The interval excludes zero, and the p, adjusted where it was, is below 5 %.
+        """
+        p = self.p if self.adjusted is None else self.adjusted
+        return (self.low > 0 or self.high < 0) and (p is None or p < ALPHA)
 
     @property
     def better(self) -> bool:

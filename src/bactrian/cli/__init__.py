@@ -15,6 +15,7 @@ from bactrian.cli import (
     chat,
     check,
     collect,
+    compare,
     demo,
     doctor,
     evaluate,
@@ -48,6 +49,7 @@ app.command("check", rich_help_panel=WORK)(check.check)
 app.command("build", rich_help_panel=WORK)(build.build)
 app.command("train", rich_help_panel=WORK)(train.train)
 app.command("eval", rich_help_panel=WORK)(evaluate.evaluate)
+app.command("compare", rich_help_panel=WORK)(compare.compare)
 app.command("report", rich_help_panel=WORK)(report.report)
 app.command("chat", rich_help_panel=WORK)(chat.chat)
 app.command("plan", rich_help_panel=LOOK)(plan.plan)

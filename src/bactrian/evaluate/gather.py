@@ -23,6 +23,7 @@ from bactrian.evaluate.report import (
     Report,
     Sample,
 )
+from bactrian.evaluate.report.drilldown import with_averages
 from bactrian.evaluate.results import Results
 from bactrian.languages import Language, get
 from bactrian.models import adapters
@@ -42,7 +43,7 @@ def gather(workspace: Workspace) -> Report:
         [language.code for language in workspace.languages]
         + [score.language for score in results.scores]
     )
-    return Report(
+    content = Report(
         title=f"bactrian: {workspace.recipe.name}",
         date=time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime)),
         summary=_summary(workspace, results, names),
@@ -58,6 +59,7 @@ def gather(workspace: Workspace) -> Report:
         places=_places(workspace, names),
         notes=results.notes,
     )
+    return with_averages(content, workspace)
 
 
 def _summary(workspace: Workspace, results: Results, names: list[str]) -> str:
@@ -164,6 +166,8 @@ def _places(workspace: Workspace, names: list[str]) -> tuple[Place, ...]:
         Place("dataset", str(workspace.dataset)),
         *(Place(f"adapter {name}", str(workspace.adapter(name))) for name in names),
         Place("every number", str(workspace.results / "results.json")),
+        Place("every answer", str(workspace.results / "items.parquet")),
         Place("every log-likelihood", str(workspace.results / "scores.sqlite")),
+        Place("every table, as LaTeX and CSV", str(workspace.results / "tables")),
         Place("lm-evaluation-harness's format", str(workspace.results / "lm_eval")),
     )

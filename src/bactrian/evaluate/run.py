@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from bactrian import __version__, registry, table
-from bactrian.errors import AdapterError, DataError
+from bactrian import __version__, table
+from bactrian.errors import AdapterError, ConfigError, DataError
+from bactrian.evaluate import contamination
 from bactrian.evaluate import results as writing
 from bactrian.evaluate.answers import write_answers
 from bactrian.evaluate.compare import Draws
@@ -20,17 +21,23 @@ from bactrian.evaluate.engine import (
     questions,
     scorers,
 )
-from bactrian.evaluate.results import Measured, Results, differences_of, scores_of
+from bactrian.evaluate.results import Found, Measured, Results, results_of
 from bactrian.evaluate.store import Store, open_store
-from bactrian.evaluate.tasks import Item, Task
+from bactrian.evaluate.survey import Asked, forecast
+from bactrian.evaluate.tasks import BLANK, Item, Task
+from bactrian.evaluate.tasks.benchmark import HUB
+from bactrian.evaluate.tasks.finding import blank, items, tasks
+from bactrian.evaluate.tasks.held_out import HeldOut
 from bactrian.events import emit
 from bactrian.files import locked, write_text
-from bactrian.languages import Language
+from bactrian.languages import Language, get
 from bactrian.models import prompts
-from bactrian.models.adapters import facts_of
-from bactrian.models.base import Base, load, locate, tokenizer_of
+from bactrian.models.adapters import BASE, facts_of
+from bactrian.models.base import Base, of, place_of
 from bactrian.runs import environment
 from bactrian.workspace import Workspace
+
+__all__ = ["Asked", "Evaluated", "evaluate", "forecast", "tasks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +50,19 @@ class Evaluated:
     """False where the very same evaluation was there already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What an evaluation would ask."""
-
-    task: str
-    language: str
-    items: int
-    options: int
-
-
-def forecast(workspace: Workspace) -> tuple[Asked, ...]:
-    """Return the items of every task and language; loads no weights."""
-    recipe = workspace.recipe
-    chat = recipe.train.prompt == "chat"  # its template is the tokenizer's
-    tokenizer = tokenizer_of(locate(recipe.train.base, network=recipe.network)) if chat else None
-    return tuple(
-        Asked(task.name, language.code, len(items), sum(len(item.options) for item in items))
-        for task in tasks(workspace, tokenizer)
-        for language in task.languages()
-        for items in [list(task.items(language))]
-    )
-
-
 def evaluate(
     workspace: Workspace, names: Sequence[str], base: Callable[[], Base] | None = None
 ) -> Evaluated:
     """Measure the base and the adapters ``names``; what is scored already is not scored again.
 
-    ``base`` gives the loaded base where several verbs share one; it is as it was afterwards.
+    A name is that of an adapter of the workspace, or its folder elsewhere. ``base`` gives the
+    loaded base where several verbs share one; it is as it was afterwards.
     """
-    adapters = {name: workspace.adapter(name) for name in names}
+    adapters = _folders(workspace, names)
+    _data_folders(workspace)
+    asked = forecast(workspace)  # bad data is found before the weights are loaded
     path = workspace.results / "results.json"
-    made_from = _made_from(workspace, adapters)
+    made_from = _made_from(workspace, adapters, asked)
     stamp = workspace.results / ".made_from"
     if path.is_file() and stamp.is_file() and stamp.read_text() == made_from:
         return Evaluated(path, writing.read(path), fresh=False)
@@ -86,11 +73,10 @@ def evaluate(
         # until all is written, what lies there belongs to no one recipe
         stamp.unlink(missing_ok=True)
         recipe = workspace.recipe
-        forecast(workspace)  # bad data is found before the weights are loaded
-        loaded = base() if base else load(recipe.train.base, network=recipe.network)
+        loaded = base() if base else of(recipe)
         ready = scorers(loaded, adapters)
         try:
-            results = _measure(workspace, ready, store)
+            results = _measure(workspace, ready, store, asked)
         finally:
             ready.detach()
         writing.write(results, workspace.results, environment())
@@ -99,32 +85,78 @@ def evaluate(
     return Evaluated(path, results, fresh=True)
 
 
-def tasks(workspace: Workspace, tokenizer: object = None) -> list[Task]:
-    """Return the tasks of the recipe."""
-    return [
-        registry.find("tasks", name)(workspace, tokenizer) for name in workspace.recipe.eval.tasks
-    ]
-
-
-def _measure(workspace: Workspace, ready: Scorers, store: Store) -> Results:
+def _measure(workspace: Workspace, ready: Scorers, store: Store, asked: Sequence[Asked]) -> Results:
+    """Score what is missing of what is asked, and make every number of it."""
     recipe, base = workspace.recipe, ready.base
     draws = Draws(recipe.eval.draws, recipe.seed)
-    measured, notes = [], []
+    measured, beside = [], []
+    notes: list[str] = []
     for task in tasks(workspace, base.tokenizer):
-        for language in task.languages():
-            items = tuple(task.items(language))
-            asked = questions(base, task.name, language.code, items, task.rules)
-            answer(ready, asked, store, recipe.eval.batch_tokens)
-            found = {name: store.get(key, asked.key) for name, key in ready.keys.items()}
-            signature = _signature(task, language, items, asked, ready)
-            measured.append(Measured(task.name, language.code, task.rules, signature, items, found))
-            notes += _notes(asked)
+        mine: dict[str, Mapping[str, Found]] = {}
+        for language in [get(one.language) for one in asked if one.task == task.name]:
+            one, told = _task(task, language, ready, store, recipe.eval.batch_tokens)
+            measured.append(one)
+            mine[language.code] = one.found
+            notes += told
+        # lm-eval's tasks have numbers that no item has, made by its own functions
+        if further := getattr(task, "beside", None):
+            beside.append(further(ready, mine, recipe.eval.draws))
     if recipe.eval.samples:
         write_answers(workspace, ready)
-    scores = tuple(score for one in measured for score in scores_of(one, draws))
     emit("note", text=f"intervals from {draws}")
-    differences = differences_of(measured, draws)
-    return Results(base.id, tuple(ready.keys), scores, differences, tuple(notes))
+    met = _met(workspace, measured) if recipe.eval.contamination else ()
+    notes += contamination.notes_of(met)
+    dirty = contamination.dirty_of(met)
+    found = results_of(base.id, measured, draws, notes, dirty=dirty)
+    return _with(replace(found, models=tuple(ready.keys)), beside)
+
+
+def _task(
+    task: Task, language: Language, ready: Scorers, store: Store, budget: int
+) -> tuple[Measured, list[str]]:
+    """Return one task in one language as every model scored it, and what a reader has to know."""
+    asked_items = tuple(items(task, language))
+    empty = blank(task, language)
+    texts = (*asked_items, empty) if empty else asked_items
+    asked = questions(ready.base, task.name, language.code, texts, task.rules)
+    answer(ready, asked, store, budget)
+    found = {name: store.get(key, asked.key) for name, key in ready.keys.items()}
+    return Measured(
+        task.name,
+        language.code,
+        task.rules,
+        _signature(task, language, asked_items, asked, ready),
+        asked_items,
+        found,
+        task.parallel,
+        {name: _after_nothing(empty, scores) for name, scores in found.items()} if empty else {},
+    ), _notes(asked)
+
+
+def _after_nothing(empty: Item, found: Found) -> tuple[float, ...]:
+    return tuple(found[BLANK, option].log_likelihood for option in range(len(empty.options)))
+
+
+def _met(workspace: Workspace, measured: Sequence[Measured]) -> tuple[contamination.Overlap, ...]:
+    """Return which questions stand in the rows that were trained on."""
+    asked = {
+        (one.task, one.language): one.items
+        for one in measured
+        if one.rules.metric != "bits_per_byte"
+    }
+    return contamination.met_in_training(workspace, asked)
+
+
+def _with(results: Results, beside: Sequence[Any]) -> Results:
+    """Return the results with those that tasks made themselves."""
+    if not beside:
+        return results
+    return replace(
+        results,
+        scores=(*results.scores, *(score for one in beside for score in one.scores)),
+        differences=(*results.differences, *(found for one in beside for found in one.differences)),
+        notes=(*results.notes, *(note for one in beside for note in one.notes)),
+    )
 
 
 def _signature(
@@ -140,7 +172,7 @@ def _signature(
         ("texts", asked.key[:8]),
         ("data", data[:8]),
         ("base", ready.base.location.fingerprint[:8]),
-        ("dtype", ready.base.dtype),
+        ("dtype", ready.base.precision),
         ("bactrian", __version__),
     ]
     return "|".join(f"{name}:{value}" for name, value in fields)
@@ -156,19 +188,44 @@ def _notes(asked: Questions) -> list[str]:
     return notes
 
 
-def _made_from(workspace: Workspace, adapters: dict[str, Path]) -> str:
-    """Return the hash of everything the results follow from, or of it as far as it is on disk."""
-    recipe = workspace.recipe
-    told_prompt = prompts.told(recipe.train.prompt, workspace.recipe_folder)
-    known: list[list[str]] = []
-    for name, folder in adapters.items():
+# -- what there is before ---------------------------------------------------------------------
+
+
+def _folders(workspace: Workspace, names: Sequence[str]) -> dict[str, Path]:
+    """Return the folder of each adapter by the name that results call it.
+
+    Raises AdapterError for one that is not there, ConfigError for two of one name.
+    """
+    found: dict[str, Path] = {}
+    for told in names:
+        folder = workspace.adapter(told)
+        name = folder.name if Path(told).name != told else told
+        if name == BASE or found.get(name, folder) != folder:
+            raise ConfigError(
+                f"two models would be called {name}", "give the folder of one another name"
+            )
         if not folder.is_dir():
             raise AdapterError(
                 f"there is no adapter {name} in {folder.parent}", "run bactrian train first"
             )
+        found[name] = folder
+    return found
+
+
+def _adapters(workspace: Workspace, adapters: Mapping[str, Path]) -> list[list[str]]:
+    """Return name and hash of each adapter.
+
+    Raises AdapterError for one of another prompt style where something is asked in the prompt of
+    training.
+    """
+    recipe = workspace.recipe
+    told_prompt = prompts.told(recipe.train.prompt, workspace.recipe_folder)
+    as_trained = recipe.eval.samples or HeldOut.name in recipe.eval.tasks
+    known: list[list[str]] = []
+    for name, folder in adapters.items():
         facts = facts_of(folder)
         known.append([name, adapter_hash(folder)])
-        if facts and (trained := prompts.told_by(facts)) != told_prompt:
+        if as_trained and facts and (trained := prompts.told_by(facts)) != told_prompt:
             raise AdapterError(
                 f"{folder} was trained with the prompt style {trained.mark}, "
                 f"the recipe says {told_prompt.mark}",
@@ -176,34 +233,44 @@ def _made_from(workspace: Workspace, adapters: dict[str, Path]) -> str:
                 if trained.template is None
                 else f"its words are in {folder / 'bactrian.json'}: put them into a TOML file",
             )
-    where = locate(recipe.train.base, network=recipe.network)
-    told = [recipe.eval.model_dump(mode="json"), recipe.limit, recipe.languages]
-    data: list[object] = []
-    for language in workspace.languages:
-        found = table.info(workspace.split(language.code, "validation"))
-        data.append([language.code, found.content if found else ""])
-    for folder_name in recipe.eval.data.values():
-        folder = workspace.given(folder_name)
-        if not folder.is_dir():
+    return known
+
+
+def _data_folders(workspace: Workspace) -> None:
+    for told in workspace.recipe.eval.data.values():
+        folder = workspace.given(told)
+        if told != HUB and not folder.is_dir():
             raise DataError(f"{folder} does not exist", "mend [eval.data] in the recipe")
-        data.append(_content(folder))
+
+
+def _made_from(
+    workspace: Workspace, adapters: Mapping[str, Path], asked: Sequence[Asked] = ()
+) -> str:
+    """Return the hash of everything the results follow from: the items, not the files' names."""
+    recipe = workspace.recipe
+    told_prompt = prompts.told(recipe.train.prompt, workspace.recipe_folder)
+    where, train = place_of(recipe), recipe.train
+    told = [recipe.eval.model_dump(mode="json"), recipe.limit, recipe.languages]
+    computed = [where.fingerprint, train.dtype, train.quantize]
+    rows: list[object] = []
+    splits = ("validation", "train") if recipe.eval.contamination else ("validation",)
+    for language in workspace.languages:
+        for split in splits:
+            found = table.info(workspace.split(language.code, split))
+            rows.append([language.code, split, found.content if found else ""])
+    questions = [[one.task, one.language, one.content] for one in asked]
+    # what is no item, such as the data of lm-eval's generation tasks
+    files = [task.content() for task in tasks(workspace) if hasattr(task, "content")]
     return table.hash_of(
         "results",
-        1,
+        2,
         __version__,
-        known,
+        _adapters(workspace, adapters),
         told,
         told_prompt.mark,
         recipe.seed,
-        data,
-        where.fingerprint,
+        rows,
+        questions,
+        files,
+        computed,
     )
-
-
-def _content(folder: Path) -> list[list[str]]:
-    """Return name and hash of every file: the same data is the same wherever and whenever put."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [
-        [str(path.relative_to(folder)), hashlib.blake2b(path.read_bytes()).hexdigest()]
-        for path in files
-    ]

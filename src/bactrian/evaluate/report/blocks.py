@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bactrian.evaluate.report import content
+from bactrian.evaluate.report.evidence import Evidence
+from bactrian.evaluate.report.grid import Grid
 from bactrian.evaluate.report.words import Conclusion, Outcome
 
 
@@ -79,7 +81,55 @@ class Points:
     """The points are signatures or paths, to be read letter by letter."""
 
 
-Block = Prose | Findings | Table | Picture | Samples | Commands | Points
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A table of numbers with its notes."""
+
+    grid: Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One bar: who gave the answers, and how many went to each label."""
+
+    who: str
+    counts: tuple[int, ...]
+    key: bool = False
+    """These are the right answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """How answers are spread over labels: the right ones, then each model's."""
+
+    caption: str
+    labels: tuple[str, ...]
+    shares: tuple[Share, ...]
+    language: str = ""
+    """Of the labels."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Single questions of one task in one language, and what each model made of them."""
+
+    evidence: Evidence
+    shown: int
+    """How many of ``evidence.worst`` there is room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """What is shown only when a reader asks for it."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+
+
+Block = (
+    Prose | Findings | Table | Picture | Samples | Commands | Points | Numbers | Bars | Items | Fold
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +139,11 @@ class Section:
     id: str
     title: str
     blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A document: what it is called, and its sections in order."""
+
+    title: str
+    sections: tuple[Section, ...]

@@ -14,8 +14,17 @@ from itertools import pairwise
 from typing import Any
 
 from bactrian.errors import MissingExtra
-from bactrian.evaluate.report.content import MACRO, Curve, Point, Report
-from bactrian.evaluate.report.svg import INK, LINE, MUTED, PAPER, SERIES, inline, standalone
+from bactrian.evaluate.report.content import AVERAGES, Curve, Point, Report
+from bactrian.evaluate.report.svg import (
+    INK,
+    LINE,
+    MUTED,
+    PAPER,
+    SERIES,
+    inline,
+    shortened,
+    standalone,
+)
 from bactrian.evaluate.report.words import metric_of, outcome, task_name
 from bactrian.schema import Difference
 
@@ -36,6 +45,8 @@ class Panel:
 
     title: str
     svg: str
+    width: int = 0
+    """In pixels, beyond which it is not shown larger; 0 where the page may choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,8 @@ def difference_chart(report: Report) -> Chart | None:
     """Return every difference as a dot with its interval, a panel for each task and metric."""
     groups: dict[tuple[str, str], list[Difference]] = {}
     for one in report.differences:
-        groups.setdefault((one.task, one.metric), []).append(one)
+        if not one.group:
+            groups.setdefault((one.task, one.metric), []).append(one)
     plans = []
     for (task, metric), group in groups.items():
         rows = _rows(report, group)
@@ -92,8 +104,8 @@ def _series(report: Report) -> dict[str, int]:
     return {name: number % len(SERIES) for number, name in enumerate(report.models)}
 
 
-def _short(name: str, room: int = NAME) -> str:
-    return name if len(name) <= room else f"{name[: room - 1]}…"
+def _brief(name: str, room: int = NAME) -> str:
+    return shortened(name, room)
 
 
 def _loss_drawer(curves: Sequence[Curve], series: dict[str, int]) -> Draw:
@@ -109,7 +121,7 @@ def _loss_drawer(curves: Sequence[Curve], series: dict[str, int]) -> Draw:
                     *_columns(marked), color=colour, linewidth=1.7, marker=marker,
                     markersize=4.2, markerfacecolor=PAPER, markeredgewidth=1.4,
                 )  # fmt: skip
-            ends += [(_short(curve.model), last.loss, colour) for last in (marked or points)[-1:]]
+            ends += [(_brief(curve.model), last.loss, colour) for last in (marked or points)[-1:]]
         axes.margins(x=0.03, y=0.1)
         axes.set_xlabel("optimiser step")
         axes.xaxis.set_major_locator(_locator(4, integer=True))
@@ -175,11 +187,9 @@ class _Row:
 def _rows(report: Report, group: Sequence[Difference]) -> list[_Row]:
     rows: list[_Row] = []
     for model, against in dict.fromkeys((one.model, one.against) for one in group):
-        rows.append(_Row(f"{_short(model)} − {_short(against)}"))
+        rows.append(_Row(f"{_brief(model)} − {_brief(against)}"))
         rows += [
-            _Row(
-                "average" if one.language == MACRO else _short(report.label(one.language).name), one
-            )
+            _Row(AVERAGES.get(one.language) or _brief(report.label(one.language).name), one)
             for one in group
             if (one.model, one.against) == (model, against)
         ]
@@ -204,7 +214,7 @@ def _forest_drawer(rows: Sequence[_Row], series: dict[str, int]) -> Draw:
         axes.grid(axis="x", color=LINE, linewidth=0.8)
         axes.tick_params(axis="y", length=0)
         way = "further right is better" if shown[0].higher_is_better else "further left is better"
-        axes.set_xlabel(f"difference in {metric.unit or _short(metric.name)}; {way}")
+        axes.set_xlabel(f"difference in {metric.unit or _brief(metric.name)}; {way}")
 
     return draw
 
@@ -274,7 +284,7 @@ def _svg(plans: Sequence[_Plan], columns: int, salt: str, *, titles: bool) -> st
                 continue
             plans[at].draw(axes)
             if titles:
-                axes.set_title(_short(plans[at].title, TITLE), loc="left", fontweight="bold")
+                axes.set_title(_brief(plans[at].title, TITLE), loc="left", fontweight="bold")
         drawn = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(drawn, format="svg", metadata=nothing, transparent=True)

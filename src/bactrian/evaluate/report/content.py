@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bactrian.errors import DataError
+from bactrian.evaluate.report.evidence import Evidence
 from bactrian.schema import Difference, Score
 
 Direction = Literal["ltr", "rtl"]
 MACRO = "macro"
 """The language of a number that averages over languages, as ``evaluate.compare`` has it."""
+MICRO = "micro"
+"""The language of a number over the items of all languages together."""
+SPOKEN = {MACRO: "the average over languages", MICRO: "all items of all languages"}
+"""What stands in place of a language's name in a sentence."""
+AVERAGES = {MACRO: "average", MICRO: "all items"}
+"""What stands in place of a language's name in a table or a chart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +170,10 @@ class Report:
     curves: tuple[Curve, ...] = ()
     scores: tuple[Score, ...] = ()
     differences: tuple[Difference, ...] = ()
+    baselines: tuple[Score, ...] = ()
+    """What answers get that know nothing of the question; their rule stands for the model."""
+    evidence: tuple[Evidence, ...] = ()
+    """What stands behind the scores, by task and language."""
     samples: tuple[Sample, ...] = ()
     commands: tuple[Command, ...] = ()
     places: tuple[Place, ...] = ()
@@ -171,8 +182,7 @@ class Report:
     def label(self, language: str) -> LanguageLabel:
         """Return how a language is named; by its code where nothing is known of it."""
         known = (label for label in self.languages if label.id == language)
-        name = "the average over languages" if language == MACRO else language
-        return next(known, LanguageLabel(language, name))
+        return next(known, LanguageLabel(language, SPOKEN.get(language, language)))
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -5,18 +5,22 @@ Whatever models, people or files wrote is escaped. Knows nothing of what the num
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import singledispatch
 from html import escape
 from importlib.resources import files
 
 from bactrian.evaluate.report.blocks import (
+    Bars,
     Block,
     Cell,
     Column,
     Commands,
     Findings,
+    Fold,
+    Items,
+    Numbers,
+    Page,
     Picture,
     Points,
     Prose,
@@ -25,17 +29,19 @@ from bactrian.evaluate.report.blocks import (
     Table,
 )
 from bactrian.evaluate.report.charts import Chart
-from bactrian.evaluate.report.content import Command, Direction, LanguageLabel, Report, Sample
-from bactrian.evaluate.report.sections import sections
+from bactrian.evaluate.report.content import Command, LanguageLabel, Report, Sample
+from bactrian.evaluate.report.html_evidence import bars, items
+from bactrian.evaluate.report.html_grid import table_of
+from bactrian.evaluate.report.reading_direction import direction
 from bactrian.evaluate.report.svg import DARK, LIGHT
 from bactrian.evaluate.report.words import MARKS, NOT_HELD, READINGS, Conclusion, Held
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def render(report: Report, charts: Mapping[str, Chart]) -> str:
+def render(page: Page, report: Report, charts: Mapping[str, Chart]) -> str:
     """Return the page. ``charts`` go by their names; a picture without a chart is left out."""
-    parts = sections(report)
+    parts = page.sections
     body = "\n".join(_section(part, report, charts) for part in parts)
     return f"""<!doctype html>
 <html lang="en" dir="ltr">
@@ -44,14 +50,14 @@ def render(report: Report, charts: Mapping[str, Chart]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{escape(report.title)}</title>
+<title>{escape(page.title)}</title>
 <style>
 {_colours()}{files(__package__).joinpath("page.css").read_text(encoding="utf-8")}</style>
 </head>
 <body>
 <main>
 <header>
-<h1>{escape(report.title)}</h1>
+<h1>{escape(page.title)}</h1>
 <p class="about">{escape(report.date)} · base model {escape(report.base)}</p>
 <nav aria-label="Sections">{_links(parts)}</nav>
 </header>
@@ -89,6 +95,16 @@ def _block(block: Block, report: Report, charts: Mapping[str, Chart]) -> str:
     if isinstance(block, Findings):
         shown = "\n".join(map(_finding, block.conclusions))
         return f'<div class="findings">\n{shown}\n</div>'
+    if isinstance(block, Items):
+        return items(block, report.label(block.evidence.language))
+    if isinstance(block, Bars):
+        return bars(block, report.label(block.language))
+    if isinstance(block, Fold):
+        inside = "\n".join(_block(one, report, charts) for one in block.blocks)
+        return (
+            f"<details>\n<summary>{escape(block.summary)}</summary>\n"
+            f'<div class="inside">{inside}</div>\n</details>'
+        )
     return _plain(block)
 
 
@@ -100,6 +116,11 @@ def _plain(block: Block) -> str:
 @_plain.register
 def _prose(block: Prose) -> str:
     return f"<p>{escape(block.text)}</p>"
+
+
+@_plain.register
+def _numbers(block: Numbers) -> str:
+    return table_of(block.grid)
 
 
 @_plain.register
@@ -130,8 +151,9 @@ def _table(block: Table) -> str:
     )
     rows = "\n".join(_row(block.columns, row) for row in block.rows)
     # the roles are said aloud because the narrow layout takes the table's display away
+    caption = escape(block.caption)
     return (
-        f'<div class="scroll"><table role="table">\n<caption>{escape(block.caption)}</caption>\n'
+        f'<div class="scroll"><table class="cards" role="table">\n<caption>{caption}</caption>\n'
         f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>\n'
         f'<tbody role="rowgroup">\n{rows}\n</tbody>\n</table></div>'
     )
@@ -181,12 +203,17 @@ def _picture(block: Picture, charts: Mapping[str, Chart]) -> str:
     if chart is None:
         return ""
     panels = "\n".join(
-        f"<div><h3>{escape(panel.title)}</h3>\n{panel.svg}</div>" for panel in chart.panels
+        f"<div{_width(panel.width)}><h3>{escape(panel.title)}</h3>\n{panel.svg}</div>"
+        for panel in chart.panels
     )
     return (
         f'<figure>\n<div class="panels {escape(block.name)}">\n{panels}\n</div>\n'
         f"<figcaption>{escape(block.caption)}</figcaption>\n</figure>"
     )
+
+
+def _width(pixels: int) -> str:
+    return f' style="width:{pixels}px"' if pixels else ""
 
 
 def _sample(one: Sample, label: LanguageLabel) -> str:
@@ -206,14 +233,3 @@ def _text(text: str, label: LanguageLabel) -> str:
         return '<p class="empty">(no text)</p>'
     way = direction(text, label.direction)
     return f'<p class="text" lang="{escape(label.id)}" dir="{way}">{escape(text)}</p>'
-
-
-def direction(text: str, otherwise: Direction) -> Direction:
-    """Return which way a text runs by its first letter; a base may answer Arabic in English."""
-    for character in text:
-        kind = unicodedata.bidirectional(character)
-        if kind in ("R", "AL"):
-            return "rtl"
-        if kind == "L":
-            return "ltr"
-    return otherwise

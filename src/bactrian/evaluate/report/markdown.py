@@ -7,15 +7,19 @@ that it can neither break a table nor become a link, a mention or markup.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import singledispatch
-from html import escape
 
 from bactrian.evaluate.report.blocks import (
+    Bars,
     Block,
     Cell,
     Commands,
     Findings,
+    Fold,
+    Items,
+    Numbers,
+    Page,
     Picture,
     Points,
     Prose,
@@ -24,44 +28,16 @@ from bactrian.evaluate.report.blocks import (
     Table,
 )
 from bactrian.evaluate.report.content import LanguageLabel, Report, Sample
-from bactrian.evaluate.report.html import direction
-from bactrian.evaluate.report.sections import sections
+from bactrian.evaluate.report.markdown_evidence import bars, items, numbers
+from bactrian.evaluate.report.markdown_text import code, inline, line_of, literal, text_of
 from bactrian.evaluate.report.words import MARKS, NOT_HELD, READINGS, Conclusion, Held
 
-ACTIVE = re.compile(r"([\\`*_{}\[\]#~|!])")
-"""Characters that mean something to Markdown wherever they stand."""
-OPENING = re.compile(r"^(?:[-+](?=\s|$)|-(?=-*$)|\d+(?=[.)](?:\s|$)))")
-"""What makes a list, a rule or a heading of a line that begins with it."""
 
-
-def render(report: Report, pictures: Mapping[str, str]) -> str:
+def render(page: Page, report: Report, pictures: Mapping[str, str]) -> str:
     """Return the document. ``pictures``: a chart's name to its file, relative to the document."""
-    head = f"# {inline(report.title)}\n\n{literal(report.date)} · base model {code(report.base)}"
-    parts = [head, *(_section(part, report, pictures) for part in sections(report))]
+    head = f"# {inline(page.title)}\n\n{literal(report.date)} · base model {code(report.base)}"
+    parts = [head, *(_section(part, report, pictures) for part in page.sections)]
     return "\n\n".join(parts) + "\n"
-
-
-def inline(text: str) -> str:
-    """Return text as one line that Markdown shows as it is, within a line or a table's cell."""
-    line = " ".join(text.split())
-    line = ACTIVE.sub(r"\\\1", escape(line, quote=False))
-    # an entity stands for itself: the characters that make GitHub link or notify are hidden in one
-    for link, shown in (("://", "&#58;//"), ("www.", "www&#46;"), ("@", "&#64;")):
-        line = line.replace(link, shown)
-    return line
-
-
-def literal(text: str) -> str:
-    """Return text as Markdown shows it as it is at the beginning of a line, too."""
-    return OPENING.sub(lambda found: f"&#{ord(found[0][0])};{found[0][1:]}", inline(text))
-
-
-def code(text: str) -> str:
-    """Return text as a code span whose fence is longer than any in it."""
-    line = " ".join(text.split())
-    fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
-    space = " " if line.startswith("`") or line.endswith("`") else ""
-    return f"{fence}{space}{line}{space}{fence}"
 
 
 def _section(part: Section, report: Report, pictures: Mapping[str, str]) -> str:
@@ -74,6 +50,12 @@ def _block(block: Block, report: Report, pictures: Mapping[str, str]) -> str:
         return _picture(block, pictures)
     if isinstance(block, Samples):
         return "\n\n".join(_sample(one, report.label(one.language)) for one in block.samples)
+    if isinstance(block, Items):
+        return items(block, report.label(block.evidence.language))
+    if isinstance(block, Fold):
+        inside = "\n\n".join(_block(one, report, pictures) for one in block.blocks)
+        head = f"<details>\n<summary>{inline(block.summary)}</summary>"
+        return f"{head}\n\n{inside}\n\n</details>"
     return _plain(block)
 
 
@@ -106,15 +88,21 @@ def _held(one: Held) -> str:
 
 
 @_plain.register
+def _numbers(block: Numbers) -> str:
+    return numbers(block)
+
+
+@_plain.register
+def _bars(block: Bars) -> str:
+    return bars(block)
+
+
+@_plain.register
 def _table(block: Table) -> str:
-    head = _line(inline(column.label) for column in block.columns)
-    rule = _line("---:" if column.numeric else "---" for column in block.columns)
-    rows = [_line(map(_cell, row)) for row in block.rows]
+    head = line_of(inline(column.label) for column in block.columns)
+    rule = line_of("---:" if column.numeric else "---" for column in block.columns)
+    rows = [line_of(map(_cell, row)) for row in block.rows]
     return "\n".join([f"**{inline(block.caption)}**", "", head, rule, *rows])
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _cell(cell: Cell) -> str:
@@ -131,19 +119,11 @@ def _picture(block: Picture, pictures: Mapping[str, str]) -> str:
 def _sample(one: Sample, label: LanguageLabel) -> str:
     asked = [("instruction", one.instruction)] + ([("input", one.input)] if one.input else [])
     rows = [
-        _line((inline(who), _text(text, label)))
+        line_of((inline(who), text_of(text, label)))
         for who, text in asked + [(answer.model, answer.text) for answer in one.answers]
     ]
-    head = _line((inline(label.name), inline(one.id)))
-    return "\n".join([head, _line(("---", "---")), *rows])
-
-
-def _text(text: str, label: LanguageLabel) -> str:
-    if not text.strip():
-        return "*(no text)*"
-    lines = "<br>".join(inline(line) for line in text.strip().splitlines())
-    way = direction(text, label.direction)
-    return f'<div dir="{way}" lang="{escape(label.id)}">{lines}</div>' if way == "rtl" else lines
+    head = line_of((inline(label.name), inline(one.id)))
+    return "\n".join([head, line_of(("---", "---")), *rows])
 
 
 @_plain.register

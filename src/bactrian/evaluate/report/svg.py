@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from html import escape
 
+from bactrian.text import first_graphemes, grapheme_count
+
 INK, MUTED, LINE, PAPER = "#010101", "#020202", "#030303", "#040404"
 SERIES = ("#050501", "#050502", "#050503", "#050504", "#050505", "#050506")
 CSS = {INK: "currentColor", MUTED: "var(--muted)", LINE: "var(--line)", PAPER: "var(--paper)"} | {
@@ -24,6 +26,11 @@ DARK = (
     "--series-2:#f3935a;--series-3:#45c79c;--series-4:#e49cc6;--series-5:#dcbf4a;--series-6:#a5b0f5"
 )
 """Okabe and Ito's order of hues, each made to stand out by 4.5 to 1 from its page."""
+
+
+def shortened(name: str, room: int) -> str:
+    """Return a name of at most ``room`` characters as a reader counts them, its end as ``…``."""
+    return name if grapheme_count(name) <= room else f"{first_graphemes(name, room - 1)}…"
 
 
 def _coloured(svg: str) -> str:

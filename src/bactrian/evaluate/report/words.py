@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -26,8 +27,12 @@ TASKS = {
     "xcopa": "XCOPA",
     "xstorycloze": "XStoryCloze",
     "xwinograd": "XWinograd",
+    "sentimentx": "SentimentX",
     "exams": "EXAMS",
+    "sib200": "SIB-200",
+    "flores": "FLORES",
 }
+HARNESS = "lm_eval:"
 NBSP = "\N{NO-BREAK SPACE}"
 COUNTED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NAMED = 4
@@ -63,10 +68,26 @@ def _share(name: str) -> Metric:
     )
 
 
+def _f1(name: str) -> Metric:
+    return Metric(
+        name,
+        scale=100,
+        decimals=1,
+        unit="points",
+        better="{task}: a higher F1 than {against} in {where}",
+        worse="{task}: a lower F1 than {against} in {where}",
+    )
+
+
 METRICS = {
     "acc": _share("accuracy"),
     "acc_norm": _share("accuracy by character"),
     "acc_bytes": _share("accuracy by byte"),
+    "acc_calibrated": _share("accuracy, the labels' prior taken away"),
+    "f1_macro": _f1("macro F1"),
+    "f1_weighted": _f1("F1 weighted by label"),
+    "f1_macro_calibrated": _f1("macro F1, the labels' prior taken away"),
+    "f1_weighted_calibrated": _f1("F1 weighted by label, the labels' prior taken away"),
     "bits_per_byte": Metric(
         "bits per byte",
         better="{task} costs fewer bits per byte than with {against} in {where}",
@@ -111,9 +132,9 @@ def _conclude(report: Report, model: str) -> Conclusion:
 
 def _hold(report: Report, mine: Sequence[Difference]) -> Held:
     outcomes = [outcome(difference) for difference in mine]
-    groups: dict[tuple[str, str], list[Difference]] = {}
+    groups: dict[tuple[str, str, str], list[Difference]] = {}
     for one in mine:
-        groups.setdefault((one.task, one.metric), []).append(one)
+        groups.setdefault((one.task, one.metric, one.group), []).append(one)
     said = [sentence for group in groups.values() for sentence in _sentences(report, group)]
     few = min(one.n for one in mine)
     if few < FEW:
@@ -134,7 +155,7 @@ def _sentences(report: Report, group: Sequence[Difference]) -> Iterable[str]:
         if not found:
             continue
         sentence = patterns[which].format(
-            task=task_name(group[0].task),
+            task=task_name(group[0].task) + (f" ({group[0].group})" if group[0].group else ""),
             against=group[0].against,
             where=_where(report, found, len(group)),
         )
@@ -192,8 +213,22 @@ def metric_of(name: str) -> Metric:
 
 
 def task_name(task: str) -> str:
-    """Return a task's name as its authors write it."""
-    return TASKS.get(task, task)
+    """Return a task's name as its authors write it, its variant in brackets.
+
+    ``exams:letter@lm-eval`` is ``EXAMS (letter, lm-eval)``; a task of lm-eval's is called by its
+    own name.
+    """
+    if task.startswith(HARNESS):
+        return task.removeprefix(HARNESS)
+    stem = task_stem(task)
+    told = ", ".join(filter(None, re.split("[:@]", task[len(stem) :])))
+    name = TASKS.get(stem, stem)
+    return f"{name} ({told})" if told else name
+
+
+def task_stem(task: str) -> str:
+    """Return a task's name without its variant."""
+    return re.split("[:@]", task, maxsplit=1)[0]
 
 
 def span(number: Difference | Score) -> str:
