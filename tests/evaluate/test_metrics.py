@@ -20,6 +20,7 @@ from bactrian.evaluate.metrics import (
     accuracy,
     bits_per_byte,
     mark,
+    percentiles,
     pick,
     resampled_sums,
     wilson,
@@ -46,6 +47,19 @@ def test_accuracy_of_numpy_booleans_is_a_plain_float() -> None:
     found = accuracy(list(np.array([True, False, True, True])))
     assert found.value == 0.75
     assert json.dumps([found.value, found.low, found.high])
+
+
+def test_forms_of_one_question_count_as_fewer_items() -> None:
+    right = [True, True, False, False] * 25
+    names = [str(number // 2) for number in range(100)]  # both of a pair right, or both wrong
+    together, apart = accuracy(right, names), accuracy(right)
+    half = accuracy(right[::2])
+    assert (together.low, together.high) == pytest.approx((half.low, half.high))
+    assert together.n == 100
+    # pairs of which always exactly one is right: never surer than independent items
+    one_of_two = accuracy([True, False] * 50, names)
+    assert (one_of_two.low, one_of_two.high) == (apart.low, apart.high)
+    assert accuracy([True] * 4, ["a", "a", "b", "b"]) == accuracy([True] * 4)
 
 
 def test_no_items_are_refused() -> None:
@@ -103,7 +117,7 @@ def test_bits_per_byte_interval_agrees_with_scipy_bootstrap() -> None:
 
 def test_bits_per_byte_interval_covers_the_truth() -> None:
     generator = np.random.default_rng(2024)
-    hits, rounds, n = 0, 600, 120
+    hits, rounds, n = 0, 1_500, 150
     # nats = size * rate with independent rates of mean 0.8: the ratio aimed at is 0.8 / ln 2
     truth = 0.8 / math.log(2)
     for turn in range(rounds):
@@ -111,7 +125,16 @@ def test_bits_per_byte_interval_covers_the_truth() -> None:
         nats = sizes * generator.gamma(4, 0.2, size=n)
         found = bits_per_byte(nats, sizes, draws=600, seed=turn)
         hits += found.low <= truth <= found.high
-    assert 0.93 < hits / rounds < 0.97
+    assert 0.94 <= hits / rounds <= 0.96
+
+
+@pytest.mark.parametrize("n", [4, 6, 10, 31, 500])
+def test_few_items_have_the_tails_of_student(n: int) -> None:
+    drawn = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
+    low, high = percentiles(drawn, n)
+    reach = math.sqrt(n / (n - 1)) * stats.t.ppf(0.975, n - 1)
+    assert high == pytest.approx(reach, rel=0.02 if n == 4 else 0.002)
+    assert low == pytest.approx(-high)
 
 
 def test_one_text_says_nothing_about_the_spread() -> None:
@@ -151,12 +174,12 @@ def test_a_draw_takes_as_many_items_as_there_are(monkeypatch: pytest.MonkeyPatch
     assert sums[:, 1].min() == 6
     assert sums[:, 1].max() == 15
     # how many draws are made at once must not move the numbers
-    monkeypatch.setattr("bactrian.evaluate.metrics.CHUNK_CELLS", 7)
+    monkeypatch.setattr("bactrian.evaluate.metrics.sampling.CHUNK_CELLS", 7)
     assert (resampled_sums(table, draws=500) == sums).all()
 
 
 def test_twenty_thousand_items_stay_under_200_megabytes() -> None:
-    table = np.ones((20_000, 4))
+    table = np.random.default_rng(0).random((20_000, 4))  # no two rows alike
     tracemalloc.start()
     try:
         resampled_sums(table, draws=300)  # three chunks: more draws only add rows of the answer

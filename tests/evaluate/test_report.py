@@ -239,20 +239,19 @@ def test_write_leaves_the_two_pages_and_the_figures_and_nothing_else(tmp_path: P
     names = {
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
     }
-    assert names == {
-        "results/demo/report.html",
-        "results/demo/report.md",
-        "results/demo/figures/loss.svg",
-        "results/demo/figures/differences.svg",
-    }
-    assert {written.html, written.markdown, *written.figures} == {tmp_path / name for name in names}
+    tables = {name for name in names if "/tables/" in name}
+    assert len(tables) == 2 * 2 * 2  # scores and differences of two tasks, as LaTeX and CSV
+    charts = {f"results/demo/figures/{name}.svg" for name in ("loss", "heat", "differences")}
+    assert names - tables == {"results/demo/report.html", "results/demo/report.md"} | charts
+    files = {written.html, written.markdown, *written.figures, *written.tables}
+    assert files == {tmp_path / name for name in names}
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     first, again = write(realistic(), tmp_path / "a"), write(realistic(), tmp_path / "b")
     pairs = zip(
-        (first.html, first.markdown, *first.figures),
-        (again.html, again.markdown, *again.figures),
+        (first.html, first.markdown, *first.figures, *first.tables),
+        (again.html, again.markdown, *again.figures, *again.tables),
         strict=True,
     )
     for one, other in pairs:
@@ -322,11 +321,11 @@ def test_markdown_marks_right_to_left_text(folder: Path) -> None:
 
 def test_the_page_holds_a_panel_for_each_language_and_each_task(folder: Path) -> None:
     source = (folder / "report.html").read_text(encoding="utf-8")
-    assert len(re.findall(r"<svg.*?</svg>", source, re.DOTALL)) == 3 + 2
+    assert len(re.findall(r"<svg.*?</svg>", source, re.DOTALL)) == 3 + 2 + 3
     document = (folder / "report.md").read_text(encoding="utf-8")
     for picture in re.findall(r"!\[[^\]]*\]\((.*?)\)", document):
         assert (folder / picture).is_file()
-    assert document.count("](figures/") == 2
+    assert document.count("](figures/") == 3
 
 
 def test_a_report_of_almost_nothing_can_be_written(tmp_path: Path) -> None:

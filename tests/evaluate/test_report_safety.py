@@ -26,8 +26,9 @@ from bactrian.evaluate.report import (
     Sample,
     write,
 )
-from bactrian.evaluate.report.html import direction
-from bactrian.evaluate.report.markdown import code, literal
+from bactrian.evaluate.report.evidence import Cost, Evidence, Question
+from bactrian.evaluate.report.markdown_text import code, literal
+from bactrian.evaluate.report.reading_direction import direction
 from bactrian.schema import Difference, Score
 
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> | `a` *b* [c](http://d) @e"
@@ -109,6 +110,37 @@ def test_nothing_that_is_shown_can_become_markup(tmp_path: Path) -> None:
     for figure in written.figures:
         tree = ElementTree.parse(figure)
         assert not any(element.tag.endswith(("script", "img")) for element in tree.iter())
+
+
+def test_items_baselines_and_the_paper_s_page_are_as_safe(tmp_path: Path) -> None:
+    report = nasty()
+    question = Question(NASTY, NASTY, (NASTY, NASTY), 0, (-1.0, 1.0), (1, 0))
+    evidence = Evidence(
+        NASTY, "zh", 9, (NASTY, "b"), NASTY, (question,), Cost(9, 90, 90, 90), (NASTY, NASTY),
+        (4, 5), {NASTY: (9, 0)}, {NASTY: NASTY}, named=True,
+    )  # fmt: skip
+    text = replace(evidence, choice=False, labels=(), picked=None, task="held-out")
+    base = replace(report.scores[1], language="et", model="base")
+    whole = replace(
+        report, scores=(*report.scores, base), baselines=report.scores, evidence=(evidence, text)
+    )
+    written = write(whole, tmp_path, paper=True)
+    assert written.paper is not None
+    for path in (written.html, written.paper):
+        page = Tags(path.read_text(encoding="utf-8"))
+        assert page.open == []
+        assert not {"script", "img"} & page.tags
+        assert not {"onerror", "src"} & page.attributes
+    for name in ("report.md", "paper.md"):
+        document = (tmp_path / name).read_text(encoding="utf-8")
+        document = re.sub(r"(`{3,})sh\n.*?\n\1$", "", document, flags=re.DOTALL | re.MULTILINE)
+        document = re.sub(r"(?<![`\\])(`+)(?!`).*?[^`]\1(?!`)", "", document)
+        assert not re.search(r"<(script|img)", document)
+        assert not re.search(r"(?<!\\)\[c|://|@e", document)
+    for path in written.tables:
+        if path.suffix == ".tex":
+            body = [line for line in path.read_text("utf-8").splitlines() if line[:1] != "%"]
+            assert not re.search(r"(?<!\\)[#~]", "".join(body))
 
 
 def test_no_text_breaks_a_table_of_the_markdown(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 
 from bactrian.evaluate import results
 from bactrian.evaluate.compare import Draws
+from bactrian.evaluate.items import NAME, read_items
 from bactrian.evaluate.results import Measured, Results, differences_of, scores_of
 from bactrian.evaluate.store import Scored
 from bactrian.evaluate.tasks import Item, Rules
+from bactrian.schema import Score
 
 pytest.importorskip("numpy")
 
@@ -66,7 +69,7 @@ def test_accuracy_is_of_the_options_scores() -> None:
     assert found["toy", "acc"].value == 1.0
     assert found["toy", "acc"].n == 20
     assert found["base", "acc"].signature == "task:xcopa|lang:zh"
-    assert {metric for _, metric in found} == {"acc", "acc_norm"}
+    assert {metric for _, metric in found} == {"acc", "acc_norm", "acc_bytes"}
 
 
 def test_bits_are_nats_by_bytes() -> None:
@@ -121,8 +124,8 @@ def test_each_model_has_a_file_with_lm_evals_keys(tmp_path: Path) -> None:
     assert cell["acc_stderr,none"] == pytest.approx((0.75 * 0.25 / 19) ** 0.5)
     assert told["n-samples"]["xcopa_et"] == {"original": 20, "effective": 20}
     assert told["higher_is_better"] == {
-        "xcopa_zh": {"acc": True, "acc_norm": True},
-        "xcopa_et": {"acc": True, "acc_norm": True},
+        "xcopa_zh": {"acc": True, "acc_norm": True, "acc_bytes": True},
+        "xcopa_et": {"acc": True, "acc_norm": True, "acc_bytes": True},
         "held_out_zh": {"bits_per_byte": False},
     }
     assert told["config"]["model_args"] == "pretrained=some/base,peft=toy"
@@ -146,3 +149,78 @@ def test_files_of_models_that_are_gone_are_gone(tmp_path: Path) -> None:
     results.write(example(), tmp_path, {})
     results.write(replace(example(), models=("base",)), tmp_path, {})
     assert [path.name for path in (tmp_path / "lm_eval").iterdir()] == ["base.json"]
+
+
+def whole(folder: Path) -> tuple[Path, Results]:
+    """Write everything that two tasks give, averages and items too."""
+    found = results.results_of("some/base", ALL, DRAWS, ["a note"])
+    return results.write(found, folder, {"cores": 2}), found
+
+
+def test_everything_is_written_and_read_again(tmp_path: Path) -> None:
+    path, found = whole(tmp_path)
+    again = results.read(path)
+    assert again == found
+    assert {(s.language, s.metric) for s in again.averages} == {
+        ("macro", "acc"), ("macro", "acc_norm"), ("macro", "acc_bytes"),
+        ("micro", "acc"), ("micro", "acc_norm"), ("micro", "acc_bytes"),
+    }  # fmt: skip
+    assert {s.model for s in again.baselines} == {"majority answer", "longest option"}
+    assert [one.task for one in read_items(tmp_path / NAME)] == ["xcopa", "xcopa", "held-out"]
+
+
+def test_results_of_before_there_were_averages_are_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    score: dict[str, Any] = {
+        "model": "base", "task": "xcopa", "language": "et", "metric": "acc", "value": 0.5,
+        "low": 0.4, "high": 0.6, "n": 90, "signature": "s", "higher_is_better": True,
+    }  # fmt: skip
+    difference: dict[str, Any] = {
+        "model": "toy", "against": "base", "task": "held-out", "language": "et", "value": -0.1,
+        "metric": "bits_per_byte", "low": -0.2, "high": -0.05, "n": 9, "method": "paired",
+        "higher_is_better": False,
+    }  # fmt: skip
+    told = {
+        "bactrian": "0.1.0", "base": "b", "models": ["base", "toy"], "scores": [score],
+        "differences": [difference], "notes": [], "environment": {},
+    }  # fmt: skip
+    path.write_text(json.dumps(told), encoding="utf-8")
+    found = results.read(path)
+    assert found.scores == (Score(**score),)
+    (one,) = found.differences
+    assert (one.clear, one.better, one.p, one.group) == (True, True, None, "")
+    assert not (found.averages or found.baselines or found.histograms)
+
+
+def test_an_end_without_bound_is_valid_json_and_read_again(tmp_path: Path) -> None:
+    one = text("zh", {"base": [8.0], "toy": [4.0]})
+    found = results.results_of("b", [one], DRAWS)
+    path = results.write(found, tmp_path, {})
+    raw = path.read_text(encoding="utf-8")
+    assert "Infinity" not in raw
+    assert "NaN" not in raw
+    again = results.read(path)
+    assert again == found
+    assert again.scores[0].high == math.inf
+    assert again.differences[0].low == -math.inf
+
+
+def test_a_group_of_lm_eval_is_the_micro_average(tmp_path: Path) -> None:
+    whole(tmp_path)
+    told = lm_eval_file(tmp_path, "toy")
+    assert set(told["groups"]) == {"xcopa"}
+    assert told["groups"]["xcopa"]["acc,none"] == 35 / 40
+    assert "items.parquet" in {path.name for path in tmp_path.iterdir()}
+
+
+def test_items_of_an_evaluation_before_do_not_stay(tmp_path: Path) -> None:
+    whole(tmp_path)
+    results.write(example(), tmp_path, {})
+    assert not (tmp_path / NAME).exists()
+
+
+def test_the_same_results_are_the_same_bytes(tmp_path: Path) -> None:
+    first, _ = whole(tmp_path / "one")
+    second, _ = whole(tmp_path / "two")
+    for name in ("results.json", NAME, "lm_eval/toy.json"):
+        assert (first.parent / name).read_bytes() == (second.parent / name).read_bytes()

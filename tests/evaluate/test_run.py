@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from bactrian.errors import AdapterError, BactrianError, ConfigError, DataError
-from bactrian.evaluate import engine, run
+from bactrian.evaluate import run
 from bactrian.evaluate.run import Evaluated, evaluate, forecast
-from bactrian.models import base, scoring
+from bactrian.evaluate.store import Scored, Store
+from bactrian.models import base
 from bactrian.train.run import train
 from bactrian.workspace import Workspace, open_workspace
 
@@ -117,7 +118,8 @@ def test_every_model_is_measured_on_every_task(workspace: Workspace) -> None:
         for score in done.results.scores
     }
     held_out = {("held-out", code, "bits_per_byte") for code in ("zh", "vi")}
-    expected = held_out | {("xcopa", "zh", "acc"), ("xcopa", "zh", "acc_norm")}
+    shares = {("xcopa", "zh", metric) for metric in ("acc", "acc_norm", "acc_bytes")}
+    expected = held_out | shares
     assert set(found) == {(model, *cell) for model in ("base", "toy") for cell in expected}
     for score in found.values():
         assert score.low <= score.value <= score.high
@@ -144,7 +146,7 @@ def test_the_same_evaluation_is_recognised_and_loads_nothing(
     first = evaluate(workspace, ["toy"])
     for path in (workspace.root / "xcopa").iterdir():
         os.utime(path, (1, 1))  # the same data, copied or checked out anew
-    monkeypatch.setattr(run, "load", refuse)
+    monkeypatch.setattr(run, "of", refuse)
     second = evaluate(again(workspace), ["toy"])
     assert not second.fresh
     assert second.results == first.results
@@ -155,7 +157,7 @@ def test_a_base_that_is_given_is_used_and_comes_out_as_it_went_in(
 ) -> None:
     loaded = base.load(workspace.recipe.train.base)
     before = {name: weights.clone() for name, weights in loaded.model.named_parameters()}
-    monkeypatch.setattr(run, "load", refuse)
+    monkeypatch.setattr(run, "of", refuse)
     assert evaluate(workspace, ["toy"], lambda: loaded).fresh
     after = dict(loaded.model.named_parameters())
     assert after.keys() == before.keys()
@@ -165,7 +167,7 @@ def test_a_base_that_is_given_is_used_and_comes_out_as_it_went_in(
 
 def test_other_draws_need_no_scores(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate(workspace, ["toy"])
-    monkeypatch.setattr(engine, "score", refuse)
+    monkeypatch.setattr(Store, "put", refuse)
     assert evaluate(again(workspace, "eval.draws=50"), ["toy"]).fresh
 
 
@@ -214,13 +216,13 @@ def test_killed_and_started_again_the_results_are_the_same_bytes(
     assert (killed.returncode, killed.stdout, killed.stderr) == (-9, "", "")
     assert not (workspace.results / "results.json").exists()
     texts = []
-    score = scoring.score
+    put = Store.put
 
-    def counted(parts: Any, requests: Any) -> list[float]:
-        texts.append(len(requests))
-        return score(parts, requests)
+    def counted(store: Store, scorer: str, task: str, scores: list[Scored]) -> None:
+        texts.append(len(scores))
+        put(store, scorer, task, scores)
 
-    monkeypatch.setattr(engine, "score", counted)
+    monkeypatch.setattr(Store, "put", counted)
     resumed = evaluate(workspace, ["toy"])
     assert 0 < sum(texts) < 2 * 22, "what was committed before the kill is not scored again"
     assert json.dumps(without_environment(resumed)) == json.dumps(whole)
@@ -262,8 +264,10 @@ def test_contexts_that_are_cut_are_told_in_the_results(make_workspace: MakeWorks
         (("train.prompt=alpaca",), ["toy"], AdapterError, "trained with the prompt style bactrian"),
         (('eval.data={xcopa = "nowhere"}',), [], DataError, "nowhere does not exist"),
         (('eval.tasks=["xcoppa"]',), [], ConfigError, "unknown task xcoppa"),
+        (('eval.tasks=["xcopa:leter"]',), [], ConfigError, "xcopa has no form leter"),
+        (('eval.tasks=["none.toml"]',), [], ConfigError, r"none\.toml does not exist"),
         (('eval.languages={xcopa = "km"}',), [], ConfigError, r"no Khmer \(km\)"),
-        (('eval.languages={xcopa = "et"}',), [], DataError, "no XCOPA in Estonian"),
+        (('eval.languages={xcopa = "et"}',), [], DataError, "no xcopa in Estonian"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_the_base_is_loaded(
@@ -274,6 +278,24 @@ def test_what_cannot_be_measured_is_refused_before_the_base_is_loaded(
     kind: type[BactrianError],
     problem: str,
 ) -> None:
-    monkeypatch.setattr(run, "load", refuse)
+    monkeypatch.setattr(run, "of", refuse)
     with pytest.raises(kind, match=problem):
         evaluate(again(workspace, *overrides), names)
+
+
+def test_the_prompt_of_training_is_no_matter_to_benchmarks(workspace: Workspace) -> None:
+    """Their words are their own: adapters of every prompt style stand side by side."""
+    other = again(workspace, "train.prompt=alpaca", 'eval.tasks=["xcopa"]')
+    assert {score.model for score in evaluate(other, ["toy"]).results.scores} == {"base", "toy"}
+    with pytest.raises(AdapterError, match="prompt style"):
+        evaluate(again(workspace, "train.prompt=alpaca", "eval.samples=1"), ["toy"])
+
+
+def test_an_adapter_elsewhere_is_named_by_its_folder(workspace: Workspace, tmp_path: Path) -> None:
+    elsewhere = Path(shutil.copytree(workspace.adapter("toy"), tmp_path / "other" / "mine"))
+    done = evaluate(workspace, ["toy", str(elsewhere)])
+    assert done.results.models == ("base", "toy", "mine")
+    twin = Path(shutil.copytree(elsewhere, tmp_path / "other" / "toy"))
+    with pytest.raises(ConfigError, match="two models would be called toy"):
+        evaluate(workspace, ["toy", str(twin)])
+    assert evaluate(workspace, ["toy", "toy"]).results.models == ("base", "toy")

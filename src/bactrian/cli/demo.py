@@ -157,8 +157,9 @@ def _evaluate(workspace: Any, base: Callable[[], Any]) -> str:
 def _report(workspace: Any) -> str:
     from bactrian.evaluate.gather import gather
     from bactrian.evaluate.report import write
+    from bactrian.evaluate.report.drilldown import with_evidence
 
-    return shown(write(gather(workspace), workspace.results).html)
+    return shown(write(with_evidence(gather(workspace), workspace), workspace.results).html)
 
 
 def _recipe() -> Path:

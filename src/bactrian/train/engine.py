@@ -76,8 +76,9 @@ def made_ready(base: Base, train: Train, names: list[str], seed: int) -> Iterato
             model = stack.enter_context(
                 with_lora(base.model, several, checkpointing=train.checkpointing)
             )
-        stack.enter_context(fast_blocks(model))
+        # first: a layer that has other forwards already is left alone by it
         attention = stack.enter_context(fast_attention(model))
+        stack.enter_context(fast_blocks(model))
         layers = None if train.adapter == "none" else stack.enter_context(fast_lora(model))
         stack.enter_context(answering(model))
         yield Ready(model, attention, layers)
