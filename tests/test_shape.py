@@ -29,6 +29,7 @@ LEVELS = {
     "runs": 1,
     "table": 1,
     "workspace": 1,
+    "written": 1,
     "providers": 2,
     "models": 2,
     "data": 3,

@@ -44,6 +44,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "vllm": "bactrian.providers.vllm:VllmChat",
     },
     "tasks": {
+        "confusion": "bactrian.evaluate.confusion.task:Confusion",
         "exams": "bactrian.evaluate.tasks.exams:Exams",
         "flores": "bactrian.evaluate.tasks.flores:Flores",
         "held-out": "bactrian.evaluate.tasks.held_out:HeldOut",

@@ -86,7 +86,8 @@ class Score:
     """ISO code; ``macro`` or ``micro`` for an average over languages."""
     metric: str
     """``acc``, ``acc_norm``, ``acc_bytes``, ``f1_macro``, ``f1_weighted`` (shares, 0 to 1; with
-    ``_calibrated`` the labels' prior is taken away) or ``bits_per_byte``."""
+    ``_calibrated`` the labels' prior is taken away) or ``bits_per_byte``; of answers that models
+    write ``line_language``, ``refusal_rate`` and others (docs/confusion.md)."""
     value: float
     low: float
     """Lower end of the 95 % interval."""

@@ -74,7 +74,7 @@ def any_tokenizer(request: pytest.FixtureRequest) -> Iterator[Any]:
 @pytest.mark.parametrize("language", TEXTS)
 def test_text_from_bytes_is_never_broken(any_tokenizer: Any, language: str) -> None:
     text = TEXTS[language]
-    so_far = TextSoFar(generation._decoder(any_tokenizer))
+    so_far = TextSoFar(generation.decoder(any_tokenizer))
     shown = [so_far.add(token) for token in any_tokenizer(text)["input_ids"]]
 
     assert shown[-1] == text
@@ -85,7 +85,7 @@ def test_text_from_bytes_is_never_broken(any_tokenizer: Any, language: str) -> N
 
 
 def test_half_a_character_at_the_end_is_left_out(any_tokenizer: Any) -> None:
-    so_far = TextSoFar(generation._decoder(any_tokenizer))
+    so_far = TextSoFar(generation.decoder(any_tokenizer))
     for token in any_tokenizer("កខ")["input_ids"][:-1]:
         so_far.add(token)
 
@@ -94,7 +94,7 @@ def test_half_a_character_at_the_end_is_left_out(any_tokenizer: Any) -> None:
 
 def test_bytes_that_are_no_character_do_not_stop_the_text(any_tokenizer: Any) -> None:
     khmer = any_tokenizer("ក")["input_ids"]
-    so_far = TextSoFar(generation._decoder(any_tokenizer))
+    so_far = TextSoFar(generation.decoder(any_tokenizer))
     for token in [*khmer, khmer[-1], *any_tokenizer("mad")["input_ids"]]:
         so_far.add(token)
 
@@ -107,7 +107,7 @@ def test_special_tokens_cost_no_space() -> None:
     tokenizer = byte_fallback()
     words = tokenizer("camel twa")["input_ids"]
     gap = next(i for i in range(1, len(words)) if tokenizer.decode(words[: i + 1]) == "camel ")
-    so_far = TextSoFar(generation._decoder(tokenizer))
+    so_far = TextSoFar(generation.decoder(tokenizer))
     for token in [*words[:gap], 1, 1, *words[gap:]]:
         so_far.add(token)
 

@@ -39,6 +39,15 @@ Data = Annotated[
     typer.Option("--data", help="Where a task's data lie, or hub.", metavar="TASK=FOLDER"),
 ]
 
+Backend = Annotated[
+    str,
+    typer.Option(
+        "--backend", help="Score a server's model or a GGUF file: http://…/v1, gguf:FILE."
+    ),
+]
+Model = Annotated[str, typer.Option("--model", help="The model's name at that server.")]
+Name = Annotated[str, typer.Option("--name", help="What results call it; base where not told.")]
+
 
 def evaluate(
     folder: Folder,
@@ -48,6 +57,9 @@ def evaluate(
     ] = None,
     tasks: Tasks = None,
     data: Data = None,
+    backend: Backend = "",
+    model: Model = "",
+    name: Name = "",
     languages: Languages = "",
     limit: Limit = 0,
     dry_run: DryRun = False,
@@ -64,6 +76,7 @@ def evaluate(
         *(["eval.languages={}"] if languages else []),
         *_tasks(tasks or []),
         *map(_data, data or []),
+        *_backend(backend, model, name),
     ]
     with verb(
         "eval",
@@ -104,6 +117,8 @@ def _say(at: Verb, done: Evaluated) -> None:
 def _names(at: Verb, told: Sequence[str]) -> list[str]:
     """Return the adapters to measure; the recipe's where none is named, none before training."""
     workspace = at.workspace
+    if workspace.recipe.eval.backend and not told:
+        return []
     if told:
         return [_adapter(workspace.adapter(name), name) for name in told]
     names = list(workspace.adapters())
@@ -140,6 +155,18 @@ def _data(told: str) -> str:
         raise ConfigError(f"--data {told} names no task", "write --data exams=FOLDER")
     where = place if place == "hub" else _absolute(place)
     return f"eval.data.{task.strip()}={json.dumps(where, ensure_ascii=False)}"
+
+
+def _backend(backend: str, model: str, name: str) -> list[str]:
+    """Return the overrides of what scores; a file is one of this folder, not the recipe's."""
+    if backend.startswith("gguf:"):
+        backend = f"gguf:{_absolute(backend.removeprefix('gguf:'))}"
+    told = {"backend": backend, "backend_model": model, "backend_name": name}
+    return [
+        f"eval.{key}={json.dumps(value, ensure_ascii=False)}"
+        for key, value in told.items()
+        if value
+    ]
 
 
 def _adapter(known: Path, name: str) -> str:

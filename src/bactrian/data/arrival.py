@@ -13,12 +13,12 @@ from collections.abc import Container
 
 from bactrian.data.checks import Checked, CheckSettings
 from bactrian.data.checks.language import language as other_language
-from bactrian.data.checks.refusal import find_refusal
 from bactrian.data.checks.script import script as other_script
 from bactrian.languages import Language
 from bactrian.providers import Answer, Reason, Request
 from bactrian.providers.terms import Accept
 from bactrian.schema import Example
+from bactrian.written.refusals import find_refusal
 
 SETTINGS = CheckSettings()
 NO_SOURCE = Example("", "en", "", "", "")

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from bactrian import table
+from bactrian.evaluate.backends.served import Served
 from bactrian.evaluate.engine import Scorers
 from bactrian.events import emit
 from bactrian.files import write_text
@@ -22,6 +23,12 @@ def write_answers(workspace: Workspace, scorers: Scorers) -> None:
     path = workspace.results / "answers.json"
     told = list(_answers(workspace, scorers))
     write_text(path, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+
+
+def _written(scorers: Scorers, prompt: str, settings: GenerationSettings) -> str:
+    if isinstance(scorers.model, Served):
+        return scorers.model.written(prompt, settings)
+    return generate(scorers.model, scorers.base.tokenizer, prompt, settings).text
 
 
 def _answers(workspace: Workspace, scorers: Scorers) -> Iterator[dict[str, Any]]:
@@ -41,8 +48,8 @@ def _answers(workspace: Workspace, scorers: Scorers) -> Iterator[dict[str, Any]]
         answers = []
         for name in scorers.keys:
             with scorers.using(name):
-                written = generate(scorers.model, scorers.base.tokenizer, prompt, settings)
-            answers.append({"model": name, "text": written.text.strip()})
+                text = _written(scorers, prompt, settings)
+            answers.append({"model": name, "text": text.strip()})
             done += 1
             emit("progress", task="sample answers", done=done, total=total)
         yield {

@@ -155,7 +155,8 @@ def _scored(scorer: Scorer, asked: Questions, batch: Batch, name: str) -> Iterat
                 f"{name}: what it gives for {asked.task} {asked.language} {item} is no number",
                 "its weights are damaged, or its training diverged: train it again",
             )
-        tokens = len(asked.requests[index].continuation)
+        # a server that takes texts alone tells of its tokens in the reply
+        tokens = getattr(found, "tokens", len(asked.requests[index].continuation))
         yield Scored(item, option, found.nats, tokens, asked.dropped[index], found.greedy)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from bactrian import __version__, table
 from bactrian.errors import AdapterError, ConfigError, DataError
-from bactrian.evaluate import contamination
+from bactrian.evaluate import backends, contamination
 from bactrian.evaluate import results as writing
 from bactrian.evaluate.answers import write_answers
 from bactrian.evaluate.compare import Draws
+from bactrian.evaluate.confusion.task import Confusion
 from bactrian.evaluate.engine import (
     Questions,
     Scorers,
@@ -60,9 +61,27 @@ def evaluate(
     """
     adapters = _folders(workspace, names)
     _data_folders(workspace)
+    if not workspace.recipe.eval.backend:
+        return _evaluate(workspace, adapters, base)
+    if adapters:
+        raise ConfigError(
+            "a backend is one model, and adapters are named besides",
+            "have the server put the adapter on, and name it by --model",
+        )
+    with backends.opened(workspace.recipe.eval, workspace.recipe_folder) as served:
+        return _evaluate(workspace, adapters, base, served)
+
+
+def _evaluate(
+    workspace: Workspace,
+    adapters: Mapping[str, Path],
+    base: Callable[[], Base] | None,
+    served: Scorers | None = None,
+) -> Evaluated:
+    """Measure what is given; ``served`` in place of the base where there is a backend."""
     asked = forecast(workspace)  # bad data is found before the weights are loaded
     path = workspace.results / "results.json"
-    made_from = _made_from(workspace, adapters, asked)
+    made_from = _made_from(workspace, adapters, asked, served)
     stamp = workspace.results / ".made_from"
     if path.is_file() and stamp.is_file() and stamp.read_text() == made_from:
         return Evaluated(path, writing.read(path), fresh=False)
@@ -73,8 +92,7 @@ def evaluate(
         # until all is written, what lies there belongs to no one recipe
         stamp.unlink(missing_ok=True)
         recipe = workspace.recipe
-        loaded = base() if base else of(recipe)
-        ready = scorers(loaded, adapters)
+        ready = served or scorers(base() if base else of(recipe), adapters)
         try:
             results = _measure(workspace, ready, store, asked)
         finally:
@@ -118,6 +136,8 @@ def _task(
     asked_items = tuple(items(task, language))
     empty = blank(task, language)
     texts = (*asked_items, empty) if empty else asked_items
+    pairs = (pair for item in texts for pair in item.pairs())
+    backends.prepare(ready.base.tokenizer, pairs, task.rules.join)
     asked = questions(ready.base, task.name, language.code, texts, task.rules)
     answer(ready, asked, store, budget)
     found = {name: store.get(key, asked.key) for name, key in ready.keys.items()}
@@ -154,6 +174,7 @@ def _with(results: Results, beside: Sequence[Any]) -> Results:
     return replace(
         results,
         scores=(*results.scores, *(score for one in beside for score in one.scores)),
+        averages=(*results.averages, *(s for one in beside for s in getattr(one, "averages", ()))),
         differences=(*results.differences, *(found for one in beside for found in one.differences)),
         notes=(*results.notes, *(note for one in beside for note in one.notes)),
     )
@@ -220,7 +241,7 @@ def _adapters(workspace: Workspace, adapters: Mapping[str, Path]) -> list[list[s
     """
     recipe = workspace.recipe
     told_prompt = prompts.told(recipe.train.prompt, workspace.recipe_folder)
-    as_trained = recipe.eval.samples or HeldOut.name in recipe.eval.tasks
+    as_trained = recipe.eval.samples or {HeldOut.name, Confusion.name} & set(recipe.eval.tasks)
     known: list[list[str]] = []
     for name, folder in adapters.items():
         facts = facts_of(folder)
@@ -244,14 +265,21 @@ def _data_folders(workspace: Workspace) -> None:
 
 
 def _made_from(
-    workspace: Workspace, adapters: Mapping[str, Path], asked: Sequence[Asked] = ()
+    workspace: Workspace,
+    adapters: Mapping[str, Path],
+    asked: Sequence[Asked] = (),
+    served: Scorers | None = None,
 ) -> str:
     """Return the hash of everything the results follow from: the items, not the files' names."""
     recipe = workspace.recipe
     told_prompt = prompts.told(recipe.train.prompt, workspace.recipe_folder)
-    where, train = place_of(recipe), recipe.train
     told = [recipe.eval.model_dump(mode="json"), recipe.limit, recipe.languages]
-    computed = [where.fingerprint, train.dtype, train.quantize]
+    train = recipe.train
+    computed = (
+        list(served.keys.values())
+        if served
+        else [place_of(recipe).fingerprint, train.dtype, train.quantize]
+    )
     rows: list[object] = []
     splits = ("validation", "train") if recipe.eval.contamination else ("validation",)
     for language in workspace.languages:

@@ -137,7 +137,7 @@ def stream(
         finally:
             tokens.put(None)
 
-    so_far = TextSoFar(_decoder(tokenizer))
+    so_far = TextSoFar(decoder(tokenizer))
     written = 0
     worker = Thread(target=work, name="bactrian-generation", daemon=True)
     worker.start()
@@ -164,7 +164,7 @@ def generate(
     """Return the whole answer to ``prompt``; the errors are those of ``stream``."""
     ids = encode(model, tokenizer, prompt)
     tokens, finish = _decode(model, tokenizer, ids, settings, _Ears(None, Event()))
-    so_far = TextSoFar(_decoder(tokenizer))
+    so_far = TextSoFar(decoder(tokenizer))
     for token in tokens:
         so_far.add(token)
     return Generated(so_far.text, len(tokens), finish)
@@ -238,14 +238,14 @@ def _decode(
 
     limit = context(model, tokenizer)
     room = settings.max_tokens if limit is None else min(settings.max_tokens, limit - len(ids))
-    ends = _end_tokens(model, tokenizer)
+    ends = end_tokens(model, tokenizer)
     ears.ends = frozenset(ends)
     prompt = torch.tensor([ids], device=model.device)
     with _seeded(model, settings):
         answer = model.generate(
             input_ids=prompt,
             attention_mask=torch.ones_like(prompt),
-            generation_config=_config(settings, room, ends),
+            generation_config=decoding(settings, room, ends),
             streamer=ears.streamer,
             stopping_criteria=[ears],
         )
@@ -256,7 +256,7 @@ def _decode(
     return made, "length"
 
 
-def _config(settings: GenerationSettings, room: int, ends: list[int]) -> Any:
+def decoding(settings: GenerationSettings, room: int, ends: list[int]) -> Any:
     """Return transformers' settings, every one that matters said outright.
 
     What is left out would be filled in from the model's own generation_config.json.
@@ -299,14 +299,16 @@ def _seeded(model: PreTrainedModel, settings: GenerationSettings) -> Iterator[No
         yield
 
 
-def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Return the tokens that end an answer: the tokenizer's and those the model names."""
     named = model.generation_config.eos_token_id
     several = list(named) if isinstance(named, (list, tuple)) else [named]
     return sorted({end for end in (tokenizer.eos_token_id, *several) if end is not None})
 
 
-def _decoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[list[int]], str]:
+def decoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[list[int]], str]:
+    """Return what turns tokens into text as it was written, special tokens left out."""
+
     def decode(tokens: list[int]) -> str:
         # tidying up the spaces would change text that has been shown already
         return str(

@@ -10,8 +10,9 @@ import pytest
 
 from bactrian import languages, text
 from bactrian.data.checks import Checked, CheckSettings
-from bactrian.data.checks.refusal import find_refusal, phrases, refusal
+from bactrian.data.checks.refusal import refusal
 from bactrian.schema import Flag
+from bactrian.written.refusals import find_refusal, phrases
 
 MakeRow = Callable[..., Checked]
 CODES = [one.code for one in languages.all_languages()]

@@ -8,8 +8,9 @@ import pytest
 
 from bactrian import languages
 from bactrian.data.checks import Checked, CheckSettings
-from bactrian.data.checks.repetition import longest_loop, repetition
+from bactrian.data.checks.repetition import repetition
 from bactrian.schema import Flag
+from bactrian.written.loops import longest_loop
 
 MakeRow = Callable[..., Checked]
 CODES = [one.code for one in languages.all_languages()]

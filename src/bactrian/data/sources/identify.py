@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bactrian import text
-from bactrian.data.checks.language import ALONE, alike, identifier, probability
 from bactrian.data.checks.settings import CheckSettings
 from bactrian.languages import every_language
+from bactrian.written.identifier import ALONE, alike, identifier, probability
 
 SETTINGS = CheckSettings()
 ENOUGH = 10.0

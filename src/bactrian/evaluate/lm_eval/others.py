@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bactrian import __version__, table
+from bactrian.errors import ConfigError
+from bactrian.evaluate.backends.served import Served
 from bactrian.evaluate.engine import Scorers
 from bactrian.evaluate.lm_eval.columns import Column, Draws, Numbers, Place, columns, numbers
 from bactrian.evaluate.lm_eval.leaves import SEED, Asked, Leaf, asked, quiet
@@ -48,6 +50,11 @@ def run(
     """
     if not found:
         return Numbers()
+    if isinstance(ready.model, Served):
+        raise ConfigError(
+            f"{name} asks for more than options, which a backend does not give",
+            "leave it out, or measure it without --backend",
+        )
     given: dict[str, dict[str, list[Column]]] = {}
     notes: list[str] = []
     for model in ready.keys:

@@ -79,6 +79,27 @@ def _f1(name: str) -> Metric:
     )
 
 
+def _answered(name: str, better: str, worse: str) -> Metric:
+    return Metric(
+        name,
+        scale=100,
+        decimals=1,
+        unit="points",
+        sign=f"{NBSP}%",
+        better=f"{{task}}: {better} than {{against}} in {{where}}",
+        worse=f"{{task}}: {worse} than {{against}} in {{where}}",
+    )
+
+
+def _of_these(name: str) -> Metric:
+    return _answered(name, f"fewer {name}", f"more {name}")
+
+
+def _in_language(by: str) -> Metric:
+    said = "answers in the language"
+    return _answered(f"{said}, by {by}", f"more {said}", f"fewer {said}")
+
+
 METRICS = {
     "acc": _share("accuracy"),
     "acc_norm": _share("accuracy by character"),
@@ -88,6 +109,12 @@ METRICS = {
     "f1_weighted": _f1("F1 weighted by label"),
     "f1_macro_calibrated": _f1("macro F1, the labels' prior taken away"),
     "f1_weighted_calibrated": _f1("F1 weighted by label, the labels' prior taken away"),
+    "line_language": _in_language("line"),
+    "word_language": _in_language("word"),
+    "refusal_rate": _of_these("refusals"),
+    "empty_rate": _of_these("empty answers"),
+    "cut_rate": _of_these("answers cut at the limit"),
+    "loop_rate": _of_these("answers in a loop"),
     "bits_per_byte": Metric(
         "bits per byte",
         better="{task} costs fewer bits per byte than with {against} in {where}",

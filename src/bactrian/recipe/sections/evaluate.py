@@ -32,5 +32,20 @@ class Eval(Section):
     """Held-out instructions a language that every model answers for the report."""
     sample_tokens: Count = 64
     """Longest of these answers, in tokens."""
+    answers: Count = 50
+    """Held-out instructions a language that every model answers for the task confusion."""
+    answer_tokens: Count = 100
+    """Longest of these answers, in tokens; one that ends there counts as cut."""
     draws: Count = 10_000
     """Draws of the bootstrap behind the intervals."""
+    backend: str = ""
+    """What scores in place of the base and its adapters: a server (http://127.0.0.1:8000/v1) or a
+    file for llama.cpp (gguf:FILE); see docs/backends.md."""
+    backend_model: str = ""
+    """The model's name at the server; its only one where none is told."""
+    backend_name: Annotated[str, Field(min_length=1)] = "base"
+    """What results call that model."""
+    backend_key: str = ""
+    """Environment variable with the server's key."""
+    backend_concurrency: Count = 16
+    """Texts that are on their way to the server at once."""

@@ -1,0 +1,222 @@
+"""Held-out instructions, answered by every model; what is counted is in which language.
+
+A prompt is asked where its own reference answer is in the language and does not refuse: what asks
+for a translation or for code is passed over, and how many were is told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+from bactrian import __version__, table, text
+from bactrian.errors import ConfigError, DataError
+from bactrian.evaluate.compare import Draws
+from bactrian.evaluate.confusion import judging
+from bactrian.evaluate.confusion.answers import NAME, Answers, Written, open_answers
+from bactrian.evaluate.confusion.asking import Prompts, ask
+from bactrian.evaluate.confusion.judging import Judged, judge, known_words
+from bactrian.evaluate.confusion.numbers import Numbers, Spoken, numbers
+from bactrian.evaluate.engine import Scorers
+from bactrian.evaluate.tasks import Item, Rules
+from bactrian.files import write_text
+from bactrian.languages import Language, parse
+from bactrian.models import prompts
+from bactrian.models.generation import context, encode
+from bactrian.schema import Example
+from bactrian.workspace import Workspace
+
+LINES = "confusion.jsonl"
+"""Every answer with what was found of it, for a reader; made anew from the answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The prompts of one language."""
+
+    language: Language
+    examples: tuple[Example, ...]
+    passed_over: int
+    """Rows before the last one chosen whose own answer is not in the language, or refuses."""
+
+
+class Confusion:
+    """Numbers of answers that models write: they have no items, and come from ``beside``."""
+
+    name = "confusion"
+    parallel = True
+
+    def __init__(self, workspace: Workspace, tokenizer: Any = None) -> None:
+        self.workspace = workspace
+        self.told = prompts.told(workspace.recipe.train.prompt, workspace.recipe_folder)
+        self.rules = Rules("acc", "together", (("prompt", self.told.mark),))
+
+    def languages(self) -> tuple[Language, ...]:
+        """Return none: there is nothing to score."""
+        return ()
+
+    def items(self, language: Language) -> Iterator[Item]:
+        """Yield none: there is nothing to score."""
+        return iter(())
+
+    def asked(self) -> tuple[Language, ...]:
+        """Return the languages of the dataset, or those the recipe names for this task."""
+        told = self.workspace.recipe.eval.languages.get(self.name)
+        return parse(told) if told else self.workspace.languages
+
+    def content(self) -> str:
+        """Return a hash of what is asked and of how it is judged.
+
+        Raises DataError for a language without held-out rows, before weights are loaded.
+        """
+        told = [
+            [one.language.code, [[row.id, row.instruction, row.input] for row in one.examples]]
+            for one in map(self.chosen, self.asked())
+        ]
+        return table.hash_of(judging.VERSION, told)
+
+    def chosen(self, language: Language) -> Chosen:
+        """Return the first held-out rows whose own answers are in the language.
+
+        Raises DataError where the language has no held-out rows.
+        """
+        path = self.workspace.split(language.code, "validation")
+        found = table.info(path)
+        if found is None or not found.rows:
+            raise DataError(
+                f"{path} {'has no rows' if found else 'does not exist'}",
+                "run bactrian build with build.validation above zero",
+            )
+        recipe = self.workspace.recipe
+        examples: list[Example] = []
+        passed_over = 0
+        for row in islice(table.read(path), recipe.limit or None):
+            if len(examples) == recipe.eval.answers:
+                break
+            if _is_asked(row.example, language):
+                examples.append(row.example)
+            else:
+                passed_over += 1
+        return Chosen(language, tuple(examples), passed_over)
+
+    def beside(self, ready: Scorers, found: Mapping[str, Any], draws: int) -> Numbers:
+        """Have every model answer what is not answered yet, and return the numbers.
+
+        Raises ConfigError where the model is not here: a server's answers are not told as cut.
+        """
+        if not hasattr(ready.model, "generate"):
+            raise ConfigError(
+                f"{self.name} has models write answers, which a backend does not do here",
+                "leave it out, or measure it without --backend",
+            )
+        recipe = self.workspace.recipe
+        spoken: list[Spoken] = []
+        lines: list[str] = []
+        notes: list[str] = []
+        with open_answers(self.workspace.results / NAME) as answers:
+            for language in self.asked():
+                chosen = self.chosen(language)
+                one, told = self._spoken(ready, chosen, answers, lines)
+                notes += told
+                if one is not None:
+                    spoken.append(one)
+        write_text(self.workspace.results / LINES, "".join(lines))
+        made = numbers(self.name, spoken, Draws(draws, recipe.seed))
+        return Numbers(made.scores, made.differences, (*notes, *made.notes), made.averages)
+
+    def _spoken(
+        self, ready: Scorers, chosen: Chosen, answers: Answers, lines: list[str]
+    ) -> tuple[Spoken | None, list[str]]:
+        """Return the judged answers in one language, and what a reader has to know.
+
+        Adds each answer with what was found of it to ``lines``.
+        """
+        code = chosen.language.code
+        asked, too_long = self._prompts(ready, chosen)
+        notes = [
+            f"{self.name} {code}: {count} prompts {why}"
+            for count, why in (
+                (chosen.passed_over, "passed over, whose own answers are in another language,"
+                 " are code, or refuse"),
+                (too_long, "left out, which with an answer are longer than the model"),
+            )
+            if count
+        ]  # fmt: skip
+        if not asked.ids:
+            return None, [*notes, f"{self.name} {code}: nothing is left to ask"]
+        kept = [row for row in chosen.examples if row.id in asked.ids]
+        written = ask(ready, asked, answers)
+        judged = {model: _judged(kept, chosen.language, by) for model, by in written.items()}
+        lines += _lines(code, written, judged)
+        return Spoken(code, self._signature(ready, asked), judged), notes
+
+    def _prompts(self, ready: Scorers, chosen: Chosen) -> tuple[Prompts, int]:
+        """Return the prompts as token ids, and how many leave no room for an answer."""
+        recipe, tokenizer = self.workspace.recipe, ready.base.tokenizer
+        style = prompts.style(self.told, tokenizer)
+        most = recipe.eval.answer_tokens
+        limit = context(ready.model, tokenizer)
+        ids: dict[str, tuple[int, ...]] = {}
+        for row in chosen.examples:
+            try:
+                one = encode(ready.model, tokenizer, style.render(row.instruction, row.input))
+            except ConfigError:
+                continue  # longer than the model by itself: counted with the others
+            if limit is None or len(one) + most <= limit:
+                ids[row.id] = tuple(one)
+        told = Prompts(chosen.language.code, ids, most, recipe.eval.batch_tokens)
+        return told, len(chosen.examples) - len(ids)
+
+    def _signature(self, ready: Scorers, asked: Prompts) -> str:
+        fields = [
+            ("task", self.name),
+            ("lang", asked.language),
+            ("n", str(len(asked.ids))),
+            *self.rules.facts,
+            ("decoding", "greedy"),
+            ("tokens", str(asked.most)),
+            ("judge", str(judging.VERSION)),
+            ("texts", asked.key[:8]),
+            ("base", ready.base.location.fingerprint[:8]),
+            ("dtype", ready.base.precision),
+            ("bactrian", __version__),
+        ]
+        return "|".join(f"{name}:{value}" for name, value in fields)
+
+
+def _is_asked(example: Example, language: Language) -> bool:
+    """Return whether the row's own answer is what the task wants to see."""
+    known = known_words(example.instruction, example.input)
+    own = judge(example.output, language, known)
+    # words that the reference has, the models may have as well: only its lines decide
+    return (
+        own.lines is not False
+        and not own.refused
+        and any(judging.words(text.prose(example.output)))
+    )
+
+
+def _lines(
+    code: str,
+    written: Mapping[str, Mapping[str, Written]],
+    judged: Mapping[str, Mapping[str, Judged]],
+) -> Iterator[str]:
+    """Yield a line of JSON for each answer: what was written, and what was found of it."""
+    for model, found in judged.items():
+        for item, one in found.items():
+            told = {"model": model, "language": code, "id": item, **asdict(one)}
+            told["text"] = written[model][item].text
+            yield json.dumps(told, ensure_ascii=False) + "\n"
+
+
+def _judged(
+    rows: Sequence[Example], language: Language, written: Mapping[str, Written]
+) -> dict[str, Judged]:
+    found = {}
+    for row in rows:
+        known = known_words(row.instruction, row.input, row.output)
+        found[row.id] = judge(written[row.id].text, language, known, cut=written[row.id].cut)
+    return found

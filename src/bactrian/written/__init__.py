@@ -1,0 +1,1 @@
+"""What can be told of a written text: its language, whether it refuses, whether it loops."""
