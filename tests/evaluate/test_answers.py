@@ -75,3 +75,14 @@ def test_rows_made_elsewhere_get_the_language_of_their_file(
     write_answers(workspace, ready)
     (told,) = json.loads((workspace.results / "answers.json").read_text("utf-8"))
     assert told["language"] == "vi"
+
+
+def test_languages_without_held_out_rows_are_passed_over(
+    make_workspace: Callable[..., Workspace],
+) -> None:
+    workspace = make_workspace("vi,km", "eval.samples=1")
+    workspace.split("km", "validation").unlink()
+    loaded = base.load(workspace.recipe.train.base, dtype="float32")
+    write_answers(workspace, scorers(loaded, {}))
+    told = json.loads((workspace.results / "answers.json").read_text("utf-8"))
+    assert [one["language"] for one in told] == ["vi"]

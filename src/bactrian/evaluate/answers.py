@@ -19,7 +19,10 @@ from bactrian.workspace import Workspace
 
 
 def write_answers(workspace: Workspace, scorers: Scorers) -> None:
-    """Write ``answers.json``: the first held-out ids of each language, answered greedily."""
+    """Write ``answers.json``: the first held-out ids of each language, answered greedily.
+
+    Languages that a benchmark has and the dataset has not have no such ids.
+    """
     path = workspace.results / "answers.json"
     told = list(_answers(workspace, scorers))
     write_text(path, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
@@ -35,12 +38,12 @@ def _answers(workspace: Workspace, scorers: Scorers) -> Iterator[dict[str, Any]]
     recipe = workspace.recipe
     settings = GenerationSettings(temperature=0, beams=1, max_tokens=recipe.eval.sample_tokens)
     style = prompts.get(recipe.train.prompt, scorers.base.tokenizer, workspace.recipe_folder)
+    splits = {one.code: workspace.split(one.code, "validation") for one in workspace.languages}
     rows = [
-        replace(row.example, language=language.code)
-        for language in workspace.languages
-        for row in islice(
-            table.read(workspace.split(language.code, "validation")), recipe.eval.samples
-        )
+        replace(row.example, language=code)
+        for code, path in splits.items()
+        if table.info(path) is not None
+        for row in islice(table.read(path), recipe.eval.samples)
     ]
     total, done = len(rows) * len(scorers.keys), 0
     for example in rows:
