@@ -109,3 +109,12 @@ def test_nothing_measured_yet_names_the_verb(make_workspace: Callable[..., Works
     with pytest.raises(DataError, match=r"results\.json does not exist") as caught:
         gather(make_workspace("vi"))
     assert "bactrian eval" in caught.value.hint
+
+
+def test_only_languages_that_have_rows_are_said_to_be_translated(workspace: Workspace) -> None:
+    wider = workspace.recipe.model_copy(update={"languages": "vi,km,ar"})
+    told = gather(Workspace(workspace.root, wider, workspace.recipe_folder)).summary
+    assert "translated into Vietnamese by" in told
+    for language in workspace.languages:
+        workspace.split(language.code, "train").unlink()
+    assert "translated" not in gather(workspace).summary

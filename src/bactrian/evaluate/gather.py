@@ -64,9 +64,11 @@ def gather(workspace: Workspace) -> Report:
 
 def _summary(workspace: Workspace, results: Results, names: list[str]) -> str:
     recipe = workspace.recipe
-    languages = ", ".join(language.name for language in workspace.languages)
+    made = [one for one in workspace.languages if table.info(workspace.split(one.code, "train"))]
+    if not made:  # somebody else's adapters, on benchmarks alone
+        return f"{results.base} and {len(names)} adapters were measured on the same items."
     return (
-        f"English instructions were translated into {languages} by "
+        f"English instructions were translated into {', '.join(one.name for one in made)} by "
         f"{recipe.translate.using}:{recipe.translate.model} and answered by "
         f"{recipe.respond.using}:{recipe.respond.model}; the rows were checked, and what passed "
         f"trained {len(names)} LoRA adapter{'s' if len(names) != 1 else ''} on {results.base}. "
