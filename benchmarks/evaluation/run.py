@@ -15,11 +15,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +26,7 @@ from typing import Any
 
 from benchmarks.evaluation import floor, suites
 from benchmarks.training import meter
-from benchmarks.training.report import Figure, machine
+from benchmarks.training.report import Figure, write
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -186,24 +184,6 @@ def _around() -> dict[str, str]:
     }
 
 
-def write(figures: list[Figure], cells: list[Cell], folder: Path) -> Path:
-    """Write evaluation-<date>.json; figures of the day that were not measured again stay."""
-    day = time.strftime("%Y-%m-%d")
-    path = folder / f"evaluation-{day}.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    now = {figure.name: {"value": figure.value, "said": figure.line()} for figure in figures}
-    told = {
-        "date": day,
-        "machine": machine(),
-        "python": platform.python_version(),
-        "figures": before.get("figures", {}) | now,
-        "cells": [*before.get("cells", []), *cells],
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    return path
-
-
 def main() -> int:
     """Measure, print, write; 1 where a figure falls short."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
@@ -223,7 +203,7 @@ def main() -> int:
         for figure in bench.figures(name):
             print(figure.line(), flush=True)
             figures.append(figure)
-    write(figures, bench.cells, HERE.parent / "results")
+    write(HERE.parent / "results", figures, bench.cells, "evaluation")
     return int(any(figure.short for figure in figures))
 
 

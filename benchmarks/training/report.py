@@ -51,10 +51,12 @@ def read(line: str) -> Figure | None:
         return None
 
 
-def write(folder: Path, figures: list[Figure], cells: list[dict[str, Any]]) -> Path:
-    """Write training-<date>.json; figures of the same day that were not measured again stay."""
+def write(
+    folder: Path, figures: list[Figure], cells: list[dict[str, Any]], kind: str = "training"
+) -> Path:
+    """Write <kind>-<date>.json; figures of the same day that were not measured again stay."""
     day = time.strftime("%Y-%m-%d")
-    path = folder / f"training-{day}.json"
+    path = folder / f"{kind}-{day}.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     now = {figure.name: {"value": figure.value, "said": figure.line()} for figure in figures}
     told = {

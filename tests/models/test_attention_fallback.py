@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from warnings_heard import Heard
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -23,15 +24,6 @@ SMALL: dict[str, Any] = {
     "max_position_embeddings": 256,
     "initializer_range": 0.2,
 }
-
-
-class Heard:
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def see(self, event: events.Event) -> None:
-        assert event.kind == "warning"
-        self.texts.append(event.facts["text"])
 
 
 def heard(model: Any) -> tuple[Any, str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from warnings_heard import Heard
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -56,15 +57,6 @@ def model_of(tiny: Callable[[str], Any]) -> Callable[[str], Any]:
             return kind(config).eval()
 
     return make
-
-
-class Heard:
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def see(self, event: events.Event) -> None:
-        assert event.kind == "warning"
-        self.texts.append(event.facts["text"])
 
 
 def made(model: Any) -> tuple[Scorer, str]:

@@ -100,21 +100,32 @@ def _scored(row: Sequence[Any]) -> Scored:
 @contextmanager
 def open_store(path: Path) -> Iterator[Store]:
     """Open the file, made where it is not there."""
+    with database(path, SCHEMA, "is no score file") as connection:
+        _complete(connection)
+        yield Store(connection, path)
+
+
+@contextmanager
+def database(path: Path, schema: str, otherwise: str) -> Iterator[sqlite3.Connection]:
+    """Open a file of what was computed, made with ``schema`` where it is not there.
+
+    Raises RunError where it cannot be used, where the disk is full, and, in the words of
+    ``otherwise``, where it is something else; what was committed stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
-        connection.executescript(SCHEMA)
-        _complete(connection)
-        yield Store(connection, path)
+        connection.executescript(schema)
+        yield connection
     except sqlite3.OperationalError as error:
         raise RunError(
             f"{path} could not be used: {error}", "see to the disk and run the same command again"
         ) from error
     except sqlite3.DatabaseError as error:
         raise RunError(
-            f"{path} is no score file: {error}", "move it away and run the command again"
+            f"{path} {otherwise}: {error}", "move it away and run the command again"
         ) from error
     finally:
         connection.close()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bactrian.errors import RunError
+from bactrian.evaluate.store import database
 
 NAME = "answers.sqlite"
 SCHEMA = """
@@ -58,24 +58,6 @@ class Answers:
 
 @contextmanager
 def open_answers(path: Path) -> Iterator[Answers]:
-    """Open the file, made where it is not there.
-
-    Raises RunError where it is no such file, and where the disk is full; what was committed stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.executescript(SCHEMA)
+    """Open the file, made where it is not there; raises RunError as ``store.database``."""
+    with database(path, SCHEMA, "has no answers") as connection:
         yield Answers(connection)
-    except sqlite3.OperationalError as error:
-        raise RunError(
-            f"{path} could not be used: {error}", "see to the disk and run the same command again"
-        ) from error
-    except sqlite3.DatabaseError as error:
-        raise RunError(
-            f"{path} has no answers: {error}", "move it away and run the command again"
-        ) from error
-    finally:
-        connection.close()
