@@ -62,7 +62,9 @@ def test_an_answer_that_changed_is_short(bench: Any) -> None:
 
 def test_figures_of_the_day_that_were_not_measured_again_stay(bench: Any, tmp_path: Path) -> None:
     run = bench("run")
-    run.write(tmp_path, [run.Figure("one", 1.0), run.Figure("two", 2.0)], [{"suite": "a"}], "evaluation")
+    run.write(
+        tmp_path, [run.Figure("one", 1.0), run.Figure("two", 2.0)], [{"suite": "a"}], "evaluation"
+    )
     path = run.write(tmp_path, [run.Figure("two", 3.0)], [{"suite": "b"}], "evaluation")
     told = json.loads(path.read_text(encoding="utf-8"))
     assert {name: found["value"] for name, found in told["figures"].items()} == {"one": 1, "two": 3}
