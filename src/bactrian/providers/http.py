@@ -169,13 +169,14 @@ class Client:
         assert task is not None
         self._begun[task] = time.monotonic()
         try:
-            async with session.request(
+            # no ``async with``: ``read`` gives the connection back, or closes it where it fails
+            response = await session.request(
                 method, url, data=body, headers=lane.headers, allow_redirects=False
-            ) as response:
-                data = await response.read()
-                if response.status != 200:
-                    data = lane.key.hidden_in(data)
-                return Reply(response.status, response.headers, data, lane)
+            )
+            data = await response.read()
+            if response.status != 200:
+                data = lane.key.hidden_in(data)
+            return Reply(response.status, response.headers, data, lane)
         except self._failures as error:
             sent = not isinstance(error, self._unsent)
             return Reply(0, {}, b"", lane, _said(error), sent)

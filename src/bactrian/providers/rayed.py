@@ -14,7 +14,8 @@ from concurrent.futures import Future
 from typing import Any, Literal, NamedTuple
 
 from bactrian import errors, registry
-from bactrian.errors import BactrianError, ConfigError, MissingExtra, ProviderError, did_you_mean
+from bactrian.cluster import connect, first_line
+from bactrian.errors import BactrianError, ConfigError, ProviderError, did_you_mean
 from bactrian.events import emit
 from bactrian.providers import Again, Outcome, Request, Told
 from bactrian.providers.here.draws import Draws
@@ -179,7 +180,7 @@ class Rayed:
                     await actor.handle.close.remote()
                 except RayError as error:
                     self.actors.remove(actor)
-                    emit("note", text=f"an actor is gone: {_first_line(error)}")
+                    emit("note", text=f"an actor is gone: {first_line(error)}")
         self.stopped = False
         if self.draws:
             self.draws.forget()
@@ -226,7 +227,7 @@ class Rayed:
             raise
         except RayError as error:
             self._replace(actor, error)
-            return [Again("server", f"an actor died: {_first_line(error)}")] * len(requests)
+            return [Again("server", f"an actor died: {first_line(error)}")] * len(requests)
         finally:
             actor.asked -= 1
         if isinstance(told, Refused):
@@ -251,12 +252,12 @@ class Rayed:
         self.deaths += 1
         if self.deaths > self.said["restarts"]:
             raise ProviderError(
-                f"{self.deaths} actors died without an answer, the last: {_first_line(why)}",
+                f"{self.deaths} actors died without an answer, the last: {first_line(why)}",
                 "see the logs of Ray's workers; a model that does not fit into memory is the "
                 "likeliest cause; what was answered is safe",
                 retryable=True,
             )
-        emit("warning", text=f"an actor died and is replaced: {_first_line(why)}")
+        emit("warning", text=f"an actor died and is replaced: {first_line(why)}")
         self._until = time.monotonic() + self.said["start_seconds"]
         self.actors.append(self._fresh())
 
@@ -284,43 +285,7 @@ class Rayed:
         )
 
 
-def connect(address: str) -> bool:
-    """Join the cluster, or begin one here; return whether it is ours to leave again.
-
-    Without an address it is ``$RAY_ADDRESS``, else one of this machine alone, on the loopback.
-    """
-    address = address or os.environ.get("RAY_ADDRESS", "")
-    # it would report to its makers, which nothing here does unless it is asked to
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if not address:  # else a cluster of one machine listens to the whole network
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtra(
-            "--engine ray needs ray, which is not installed", "pip install 'bactrian[ray]'"
-        ) from None
-    if ray.is_initialized():
-        return False
-    quiet = {"log_to_driver": False, "configure_logging": False}
-    if not address:
-        ray.init(address="local", include_dashboard=False, **quiet)
-        return True
-    try:
-        ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ProviderError(
-            f"the Ray cluster {address} cannot be joined: {_first_line(error)}",
-            "check options.ray.address, and that Ray and Python are of the same versions there",
-        ) from error
-    return True
-
-
 def _node() -> str:
     import socket
 
     return f"on {socket.gethostname()}"
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:200] or type(error).__name__

@@ -31,17 +31,10 @@ class Seen:
 
     def add(self, keys: Sequence[str]) -> list[bool]:
         """Take note of keys (hex digits, a few hundred at once); return which were new."""
-        short = [bytes.fromhex(key) for key in keys]
-        marks = ",".join("?" * len(short))
-        found = self._connection.execute(f"SELECT key FROM seen WHERE key IN ({marks})", short)
-        met = {key for (key,) in found}
-        new = []
-        for key in short:
-            new.append(key not in met)
-            met.add(key)
-        fresh = [(key,) for key, is_new in zip(short, new, strict=True) if is_new]
-        self._connection.executemany("INSERT INTO seen VALUES (?)", fresh)
-        self._size += len(fresh)
+        insert = self._connection.execute
+        told = "INSERT OR IGNORE INTO seen VALUES (?)"
+        new = [insert(told, (bytes.fromhex(key),)).rowcount == 1 for key in keys]
+        self._size += sum(new)
         return new
 
 
