@@ -19,11 +19,14 @@ ALL_FILES = sorted([*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "demo").rg
 LEVELS = {
     "errors": 0,
     "languages": 0,
+    "markdown": 0,
     "schema": 0,
     "text": 0,
+    "cluster": 1,
     "files": 1,
     "events": 1,
     "ledger": 1,
+    "processes": 1,
     "recipe": 1,
     "registry": 1,
     "runs": 1,
@@ -35,6 +38,7 @@ LEVELS = {
     "data": 3,
     "train": 3,
     "evaluate": 3,
+    "publish": 3,
     "ui": 4,
     "cli": 5,
 }

@@ -109,3 +109,42 @@ def test_without_an_adapter_the_base_alone_is_measured(
         ("base", "mine", 3)
     }
     assert run("eval", folder, "none", *words).code == 7
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize(
+    ("words", "world", "problem"),
+    [
+        (("--engine", "ray"), "2", "torchrun and --engine ray would both spread the work"),
+        (("--engine", "ray", "--backend", "http://127.0.0.1:1/v1"), "1", "nothing to spread"),
+        (("--engine", "ray", "--num-cpus", "0"), "1", "0 CPU"),
+    ],
+)
+def test_an_engine_that_has_no_meaning_is_refused(
+    run: Run,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    world: str,
+    problem: str,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", world)
+    monkeypatch.setenv("RANK", "0")
+    done = run("eval", folder, "--tasks", "mine.toml", "-l", "th", *words)
+    assert done.code == 2
+    assert problem in " ".join(done.err.split())
+
+
+def test_a_dry_run_says_what_would_be_written(
+    run: Run, make_workspace: Callable[..., Any], tmp_path: Path
+) -> None:
+    told = make_workspace("zh,vi").root
+    words = ("--tasks", "held-out,confusion", "--set", "eval.answers=2", "--dry-run")
+    done = run("eval", told, *words, "-l", "all")
+    assert done.code == 0, done.err
+    assert "confusion zh  2 prompts to answer, at most 200 tokens" in done.out
+    assert "confusion: no held-out rows in af, ar" in " ".join(done.out.split())
+    assert "under 1 model: 6 texts to score, at most 400 tokens to write" in done.out
+    facts = json.loads(run("eval", told, *words, "--json").out)
+    assert [one["prompts"] for one in facts["writes"]] == [2, 2]
+    assert (facts["models"], len(facts["tasks"])) == (1, 2)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bactrian import table
-from bactrian.evaluate import answers
 from bactrian.evaluate.answers import write_answers
 from bactrian.evaluate.engine import scorers
+from bactrian.evaluate.spread import works
 from bactrian.models import adapters, base
 from bactrian.models.generation import GenerationSettings, generate
 from bactrian.schema import Example
@@ -52,7 +52,7 @@ def test_every_model_answers_the_first_held_out_instructions(
         assert (settings.temperature, settings.max_tokens) == (0, 4)
         return generate(model, tokenizer, prompt, settings)
 
-    monkeypatch.setattr(answers, "generate", listen)
+    monkeypatch.setattr(works, "generate", listen)
     write_answers(workspace, ready)
     told = json.loads((workspace.results / "answers.json").read_text("utf-8"))
     assert [(one["language"], one["id"]) for one in told] == [

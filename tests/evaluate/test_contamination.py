@@ -12,6 +12,7 @@ from bactrian.evaluate.contamination import (
     notes_of,
     overlaps,
     training_rows,
+    without_rows,
 )
 from bactrian.evaluate.tasks import Item
 from bactrian.workspace import Workspace
@@ -109,3 +110,10 @@ def test_the_rows_of_a_workspace_are_those_it_trains_on(
     assert list(notes_of(met)) == [
         "t vi: 1 of 3 items stand in the training rows; 1 are too short to tell"
     ]
+
+
+def test_languages_without_training_rows_are_told(make_workspace: Callable[..., Workspace]) -> None:
+    workspace = make_workspace("vi,zh,km", rows={"zh": []})
+    workspace.split("km", "train").unlink()
+    assert without_rows(workspace) == ["zh", "km"]
+    assert len(list(training_rows(workspace))) == 12, "those that are there are read"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bactrian.errors import DataError
-from bactrian.evaluate.survey import Asked, forecast
+from bactrian.evaluate.survey import Asked, forecast, to_write
 from bactrian.recipe import Eval, Recipe
 from bactrian.workspace import Workspace
 
@@ -105,3 +106,16 @@ def test_a_truncated_file_is_told_before_any_model(workspace: Workspace) -> None
     (workspace.root / "sw.jsonl.gz").write_bytes(whole[:-20])
     with pytest.raises(DataError, match=r"sw\.jsonl\.gz is cut short or damaged"):
         forecast(workspace)
+
+
+def test_what_models_would_write_is_counted(make_workspace: Callable[..., Workspace]) -> None:
+    told = ("eval.answers=2", "eval.answer_tokens=7", "eval.samples=1", "eval.sample_tokens=5")
+    workspace = make_workspace("zh,vi", 'eval.tasks=["held-out", "confusion"]', *told)
+    found = to_write(workspace)
+    assert [(one.task, one.language, one.prompts, one.tokens) for one in found] == [
+        ("confusion", "zh", 2, 14),
+        ("confusion", "vi", 2, 14),
+        ("samples", "zh", 1, 5),
+        ("samples", "vi", 1, 5),
+    ]
+    assert to_write(make_workspace("zh,vi")) == (), "nothing is written where only texts are scored"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,7 +27,10 @@ from bactrian.cli.options import (
 
 if TYPE_CHECKING:
     from bactrian.evaluate.run import Evaluated
+    from bactrian.evaluate.spread import Engine
+    from bactrian.workspace import Workspace
 
+RAY = "Over a Ray cluster"
 Tasks = Annotated[
     list[str] | None,
     typer.Option(
@@ -47,6 +51,21 @@ Backend = Annotated[
 ]
 Model = Annotated[str, typer.Option("--model", help="The model's name at that server.")]
 Name = Annotated[str, typer.Option("--name", help="What results call it; base where not told.")]
+EngineName = Annotated[
+    Literal["here", "ray"],
+    typer.Option(help="In this process (or those of torchrun), or over a Ray cluster."),
+]
+Actors = Annotated[
+    int, typer.Option(min=0, help="Workers; 0 is all there is room for.", rich_help_panel=RAY)
+]
+Cpus = Annotated[float, typer.Option(help="CPUs and threads of one.", rich_help_panel=RAY)]
+Gpus = Annotated[
+    float | None,
+    typer.Option(help="GPUs of one; 1 where the cluster has any.", rich_help_panel=RAY),
+]
+Address = Annotated[
+    str, typer.Option(help="The cluster's; none is $RAY_ADDRESS, or here.", rich_help_panel=RAY)
+]
 
 
 def evaluate(
@@ -61,6 +80,11 @@ def evaluate(
     model: Model = "",
     name: Name = "",
     languages: Languages = "",
+    engine: EngineName = "here",
+    actors: Actors = 0,
+    num_cpus: Cpus = 1.0,
+    num_gpus: Gpus = None,
+    address: Address = "",
     limit: Limit = 0,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -69,8 +93,8 @@ def evaluate(
     """Score the base and the adapters; every number with n and a 95 % interval."""
     need_extra("torch", "evaluation", "train")
     from bactrian.evaluate.run import evaluate as evaluate_models
-    from bactrian.evaluate.run import forecast
 
+    spread = _spread(engine, actors, num_cpus, num_gpus, address)
     told = [
         *(overrides or []),
         *(["eval.languages={}"] if languages else []),
@@ -87,16 +111,92 @@ def evaluate(
         as_json=as_json,
         overrides=told,
     ) as at:
-        workspace = at.workspace
+        workspace, names = at.workspace, _names(at, adapters or ())
         if dry_run:
-            asked = forecast(workspace)
-            for one in asked:
-                at.say(
-                    f"{one.task} {one.language}  {one.items} items, {one.options} texts to score"
-                )
-            at.result(tasks=[asdict(one) for one in asked])
-            return
-        _say(at, evaluate_models(workspace, _names(at, adapters or ())))
+            _foretell(at, 1 + len(names))
+        elif _is_first():
+            with _opened(spread, alone=bool(workspace.recipe.eval.backend)) as opened:
+                _say(at, evaluate_models(workspace, names, engine=opened))
+        else:
+            _work(workspace, names)
+
+
+def _spread(
+    engine: str, actors: int, num_cpus: float, num_gpus: float | None, address: str
+) -> Engine | None:
+    """Return what a cluster would compute with; raises ConfigError for what has no meaning."""
+    if engine != "ray":
+        return None
+    from bactrian.cluster import Cluster
+    from bactrian.errors import ConfigError
+    from bactrian.evaluate.spread import over_ray
+    from bactrian.processes import processes
+
+    if processes().world > 1:
+        raise ConfigError(
+            "torchrun and --engine ray would both spread the work", "start it without torchrun"
+        )
+    cluster = Cluster(address, num_cpus, num_gpus or 0.0)
+    return over_ray(cluster, actors, find_gpus=num_gpus is None)
+
+
+def _is_first() -> bool:
+    from bactrian.processes import processes
+
+    return processes().main
+
+
+@contextmanager
+def _opened(spread: Engine | None, *, alone: bool) -> Iterator[Engine | None]:
+    """Give what computes beside this process; ``alone`` says that a backend does."""
+    from bactrian.errors import ConfigError
+    from bactrian.evaluate.spread import over_processes
+    from bactrian.processes import processes
+
+    if spread and alone:
+        raise ConfigError(
+            "a backend computes by itself, there is nothing to spread", "leave --engine ray out"
+        )
+    if processes().world > 1 and not alone:
+        with over_processes(processes()) as engine:
+            yield engine
+    else:
+        yield spread
+
+
+def _work(workspace: Workspace, names: Sequence[str]) -> None:
+    """Be one of torchrun's processes beyond the first; where a backend computes, do nothing."""
+    from bactrian.evaluate.run import folders
+    from bactrian.evaluate.spread import work
+    from bactrian.processes import processes
+
+    if not workspace.recipe.eval.backend:
+        work(workspace, folders(workspace, names), processes())
+
+
+def _foretell(at: Verb, models: int) -> None:
+    """Print what would be asked and written, by task and language."""
+    from bactrian.evaluate.run import forecast, to_write
+
+    asked, written = forecast(at.workspace), to_write(at.workspace)
+    for one in asked:
+        at.say(f"{one.task} {one.language}  {one.items} items, {one.options} texts to score")
+    for each in written:
+        passed = f", {each.passed_over} rows passed over" if each.passed_over else ""
+        at.say(
+            f"{each.task} {each.language}  {each.prompts} prompts to answer, at most "
+            f"{each.tokens:,} tokens{passed}"
+        )
+    texts, tokens = sum(one.options for one in asked), sum(each.tokens for each in written)
+    at.say(
+        f"under {models} model{'s' if models > 1 else ''}: {models * texts:,} texts to score"
+        + (f", at most {models * tokens:,} tokens to write" if tokens else "")
+    )
+    at.result(
+        models=models,
+        tasks=[asdict(one) for one in asked],
+        writes=[asdict(each) for each in written],
+    )
 
 
 def _say(at: Verb, done: Evaluated) -> None:

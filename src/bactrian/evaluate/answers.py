@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -11,10 +11,12 @@ from typing import Any
 from bactrian import table
 from bactrian.evaluate.backends.served import Served
 from bactrian.evaluate.engine import Scorers
+from bactrian.evaluate.spread import Unit
+from bactrian.evaluate.spread.works import Writing
 from bactrian.events import emit
 from bactrian.files import write_text
 from bactrian.models import prompts
-from bactrian.models.generation import GenerationSettings, generate
+from bactrian.models.generation import GenerationSettings
 from bactrian.workspace import Workspace
 
 
@@ -28,12 +30,6 @@ def write_answers(workspace: Workspace, scorers: Scorers) -> None:
     write_text(path, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
 
 
-def _written(scorers: Scorers, prompt: str, settings: GenerationSettings) -> str:
-    if isinstance(scorers.model, Served):
-        return scorers.model.written(prompt, settings)
-    return generate(scorers.model, scorers.base.tokenizer, prompt, settings).text
-
-
 def _answers(workspace: Workspace, scorers: Scorers) -> Iterator[dict[str, Any]]:
     recipe = workspace.recipe
     settings = GenerationSettings(temperature=0, beams=1, max_tokens=recipe.eval.sample_tokens)
@@ -45,20 +41,38 @@ def _answers(workspace: Workspace, scorers: Scorers) -> Iterator[dict[str, Any]]
         if table.info(path) is not None
         for row in islice(table.read(path), recipe.eval.samples)
     ]
-    total, done = len(rows) * len(scorers.keys), 0
-    for example in rows:
-        prompt = style.render(example.instruction, example.input)
-        answers = []
-        for name in scorers.keys:
-            with scorers.using(name):
-                text = _written(scorers, prompt, settings)
-            answers.append({"model": name, "text": text.strip()})
-            done += 1
-            emit("progress", task="sample answers", done=done, total=total)
+    asked = [
+        (place, Writing(name, style.render(row.instruction, row.input), settings))
+        for place, row in enumerate(rows)
+        for name in scorers.keys
+    ]
+    texts: dict[tuple[int, str], str] = {}
+    for (place, writing), text in _written(scorers, asked):
+        texts[place, writing.model] = text.strip()
+        emit("progress", task="sample answers", done=len(texts), total=len(asked))
+    for place, example in enumerate(rows):
         yield {
             "id": example.id,
             "language": example.language,
             "instruction": example.instruction,
             "input": example.input,
-            "answers": answers,
+            "answers": [{"model": name, "text": texts[place, name]} for name in scorers.keys],
         }
+
+
+Asked = tuple[int, Writing]
+"""The place of a row, and what is written to it."""
+
+
+def _written(scorers: Scorers, asked: Sequence[Asked]) -> Iterator[tuple[Asked, str]]:
+    """Yield what each was answered, in any order."""
+    if scorers.crew is not None:
+        units = (Unit(one[1], "sample answers", one) for one in asked)
+        yield from ((done.unit.whose, done.result) for done in scorers.crew.done(units))
+        return
+    for one in asked:
+        writing = one[1]
+        if isinstance(scorers.model, Served):
+            yield one, scorers.model.written(writing.prompt, writing.settings)
+        else:
+            yield one, writing.done_by(scorers)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from bactrian.errors import ConfigError, DataError, did_you_mean
 from bactrian.evaluate.answered import Answered
 from bactrian.evaluate.compare import Pair
+from bactrian.evaluate.confusion.compared import TASK, differences_of
 from bactrian.evaluate.counted import metrics_of
 from bactrian.evaluate.metrics import MACRO, MICRO, Draws
 from bactrian.evaluate.sides import Side
@@ -45,7 +46,8 @@ def compare_sides(
     shared = [key for key in ours.answered if key in theirs.answered]
     _known(tasks, ours, theirs)
     shared = [key for key in shared if not tasks or key[0] in tasks]
-    if not shared:
+    spoken = any(code in theirs.said for code in ours.said) and (not tasks or TASK in tasks)
+    if not shared and not spoken:
         raise DataError(
             f"{ours.name} and {theirs.name} share no task in any language",
             f"the first has {_told(ours)}; the second has {_told(theirs)}",
@@ -70,6 +72,8 @@ def compare_sides(
             pair, mine, other, draws, names=names, metric=metric, over=(MACRO, MICRO)
         )
         found += _of_groups(pair, mine, other, draws, names=names, metric=metric)
+    if spoken:
+        found += differences_of((ours.name, theirs.name), ours.said, theirs.said, draws, metric)
     if not found:
         raise DataError(
             f"no task that both have is measured by {metric}", "leave --metric out, or mend it"
@@ -98,7 +102,7 @@ def _of_groups(
 
 
 def _known(tasks: tuple[str, ...], *both: Side) -> None:
-    known = {task for side in both for task, _ in side.answered}
+    known = {task for side in both for task, _ in side.tasks}
     for task in tasks:
         if task not in known:
             raise ConfigError(f"no results of {task}", did_you_mean(task, known))
@@ -120,12 +124,12 @@ def _same_questions(ours: Side, theirs: Side, key: tuple[str, str]) -> None:
 def _alone(ours: Side, theirs: Side, tasks: tuple[str, ...]) -> Iterator[str]:
     for side, other in ((ours, theirs), (theirs, ours)):
         only: dict[str, list[str]] = {}
-        for task, language in side.answered:
-            if (task, language) not in other.answered and (not tasks or task in tasks):
+        for task, language in side.tasks:
+            if (task, language) not in other.tasks and (not tasks or task in tasks):
                 only.setdefault(task, []).append(language)
         for task, codes in only.items():
             yield f"{task} {', '.join(codes)}: only {side.name} has it; it is not compared"
 
 
 def _told(side: Side) -> str:
-    return ", ".join(f"{task} {language}" for task, language in side.answered) or "nothing"
+    return ", ".join(f"{task} {language}" for task, language in side.tasks) or "nothing"

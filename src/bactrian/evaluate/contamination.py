@@ -106,8 +106,19 @@ def notes_of(found: Iterable[Overlap]) -> Iterator[str]:
         )
 
 
+def without_rows(workspace: Workspace) -> list[str]:
+    """Return the codes of the recipe's languages that the dataset has no training rows in."""
+    return [
+        language.code
+        for language in workspace.languages
+        if not ((found := table.info(workspace.split(language.code, "train"))) and found.rows)
+    ]
+
+
 def training_rows(workspace: Workspace) -> Iterator[str]:
     """Yield the text of every row that the workspace's adapters are trained on."""
+    if absent := without_rows(workspace):
+        emit("note", text=f"contamination: no training rows in {', '.join(absent)}")
     paths = [workspace.split(language.code, "train") for language in workspace.languages]
     rows = {path: found.rows for path in paths if (found := table.info(path))}
     done = 0

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bactrian import table
 from bactrian.errors import AdapterError, DataError
@@ -21,7 +21,19 @@ from bactrian.evaluate.tasks import Item, Rules
 from bactrian.events import emit
 from bactrian.models.adapters import BASE, WEIGHTS, attach
 from bactrian.models.base import Base
-from bactrian.models.scoring import Batch, Request, Scorer, encode, encode_apart, fit, scorer
+from bactrian.models.scoring import (
+    Batch,
+    Likelihood,
+    Request,
+    Scorer,
+    encode,
+    encode_apart,
+    fit,
+    scorer,
+)
+
+if TYPE_CHECKING:
+    from bactrian.evaluate.spread import Crew
 
 VERSION = 2
 """Raised when the engine would give other numbers than before."""
@@ -36,6 +48,8 @@ class Scorers:
     scorer: Scorer
     keys: Mapping[str, str]
     """Name (``base`` first) to the hash of what computes the numbers."""
+    crew: Crew | None = None
+    """Several that compute, of which this one plans and keeps; None where it computes alone."""
 
     def using(self, name: str) -> AbstractContextManager[Any]:
         """Switch to one of them for the length of a block."""
@@ -73,12 +87,17 @@ class Questions:
 def scorers(base: Base, adapters: Mapping[str, Path]) -> Scorers:
     """Attach the adapters; raises AdapterError for one that is not in order or not of this base."""
     model = attach(base, adapters) if adapters else base.model
+    keys = keys_of(base.location.fingerprint, adapters, base.precision)
+    return Scorers(base, model, scorer(model), keys)
+
+
+def keys_of(fingerprint: str, adapters: Mapping[str, Path], precision: str) -> dict[str, str]:
+    """Return the hash of what computes the numbers, of the base and of every adapter, by name."""
     weights = {BASE: "", **{name: adapter_hash(folder) for name, folder in adapters.items()}}
-    keys = {
-        name: table.hash_of(VERSION, base.location.fingerprint, digest, base.precision)
+    return {
+        name: table.hash_of(VERSION, fingerprint, digest, precision)
         for name, digest in weights.items()
     }
-    return Scorers(base, model, scorer(model), keys)
 
 
 def questions(
@@ -126,9 +145,7 @@ def answer(scorers: Scorers, asked: Questions, store: Store, budget: int) -> Non
     the next one, so that its tokens and masks are made once. Raises AdapterError where a model
     gives no numbers; what was committed before stays.
     """
-    if any(asked.dropped):
-        count = sum(map(bool, asked.dropped))
-        emit("warning", text=f"{asked.task} {asked.language}: {count} contexts cut to fit")
+    tell_cut(asked)
     present = {name: store.get(key, asked.key) for name, key in scorers.keys.items()}
     plan = scorers.scorer.plan(asked.requests, budget)
     total = len(asked.requests) * len(scorers.keys)
@@ -143,12 +160,25 @@ def answer(scorers: Scorers, asked: Questions, store: Store, budget: int) -> Non
                 emit("progress", task=f"eval {asked.task} {asked.language}", done=done, total=total)
 
 
+def tell_cut(asked: Questions) -> None:
+    """Warn of contexts that did not fit the model."""
+    if count := sum(map(bool, asked.dropped)):
+        emit("warning", text=f"{asked.task} {asked.language}: {count} contexts cut to fit")
+
+
 def _lacking(asked: Questions, present: Mapping[str, Mapping[tuple[str, int], Scored]]) -> bool:
     return any(place not in found for found in present.values() for place in asked.places)
 
 
 def _scored(scorer: Scorer, asked: Questions, batch: Batch, name: str) -> Iterator[Scored]:
-    for index, found in zip(batch.requests, scorer.score(batch), strict=True):
+    return rows(asked, batch, name, scorer.score(batch))
+
+
+def rows(
+    asked: Questions, batch: Batch, name: str, likelihoods: Iterable[Likelihood]
+) -> Iterator[Scored]:
+    """Yield what the store keeps of a batch; AdapterError where the model gives no numbers."""
+    for index, found in zip(batch.requests, likelihoods, strict=True):
         item, option = asked.places[index]
         if not math.isfinite(found.nats):
             raise AdapterError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,35 +11,39 @@ from typing import Any
 from bactrian import __version__, table
 from bactrian.errors import AdapterError, ConfigError, DataError
 from bactrian.evaluate import backends, contamination
+from bactrian.evaluate import parts as parting
 from bactrian.evaluate import results as writing
 from bactrian.evaluate.answers import write_answers
 from bactrian.evaluate.compare import Draws
+from bactrian.evaluate.confusion.compared import LINES
 from bactrian.evaluate.confusion.task import Confusion
-from bactrian.evaluate.engine import (
-    Questions,
-    Scorers,
-    adapter_hash,
-    answer,
-    questions,
-    scorers,
-)
+from bactrian.evaluate.engine import Scorers, adapter_hash, scorers
 from bactrian.evaluate.results import Found, Measured, Results, results_of
+from bactrian.evaluate.spread import Engine
 from bactrian.evaluate.store import Store, open_store
-from bactrian.evaluate.survey import Asked, forecast
-from bactrian.evaluate.tasks import BLANK, Item, Task
+from bactrian.evaluate.survey import Asked, Written, forecast, to_write
 from bactrian.evaluate.tasks.benchmark import HUB
-from bactrian.evaluate.tasks.finding import blank, items, tasks
+from bactrian.evaluate.tasks.finding import tasks
 from bactrian.evaluate.tasks.held_out import HeldOut
 from bactrian.events import emit
 from bactrian.files import locked, write_text
-from bactrian.languages import Language, get
+from bactrian.languages import get
 from bactrian.models import prompts
 from bactrian.models.adapters import BASE, facts_of
 from bactrian.models.base import Base, of, place_of
 from bactrian.runs import environment
 from bactrian.workspace import Workspace
 
-__all__ = ["Asked", "Evaluated", "evaluate", "forecast", "tasks"]
+__all__ = [
+    "Asked",
+    "Evaluated",
+    "Written",
+    "evaluate",
+    "folders",
+    "forecast",
+    "tasks",
+    "to_write",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +57,51 @@ class Evaluated:
 
 
 def evaluate(
-    workspace: Workspace, names: Sequence[str], base: Callable[[], Base] | None = None
+    workspace: Workspace,
+    names: Sequence[str],
+    base: Callable[[], Base] | None = None,
+    engine: Engine | None = None,
 ) -> Evaluated:
     """Measure the base and the adapters ``names``; what is scored already is not scored again.
 
     A name is that of an adapter of the workspace, or its folder elsewhere. ``base`` gives the
-    loaded base where several verbs share one; it is as it was afterwards.
+    loaded base where several verbs share one; it is as it was afterwards. ``engine`` opens those
+    that compute in place of this process, see ``spread``.
     """
-    adapters = _folders(workspace, names)
+    adapters = folders(workspace, names)
     _data_folders(workspace)
     if not workspace.recipe.eval.backend:
-        return _evaluate(workspace, adapters, base)
+        return _evaluate(workspace, adapters, engine or _here(base))
     if adapters:
         raise ConfigError(
             "a backend is one model, and adapters are named besides",
             "have the server put the adapter on, and name it by --model",
         )
     with backends.opened(workspace.recipe.eval, workspace.recipe_folder) as served:
-        return _evaluate(workspace, adapters, base, served)
+        return _evaluate(workspace, adapters, _here(None), served)
+
+
+def _here(base: Callable[[], Base] | None) -> Engine:
+    """Return the engine of this process alone."""
+
+    @contextmanager
+    def engine(workspace: Workspace, adapters: Mapping[str, Path]) -> Iterator[Scorers]:
+        ready = scorers(base() if base else of(workspace.recipe), adapters)
+        try:
+            yield ready
+        finally:
+            ready.detach()
+
+    return engine
 
 
 def _evaluate(
     workspace: Workspace,
     adapters: Mapping[str, Path],
-    base: Callable[[], Base] | None,
+    engine: Engine,
     served: Scorers | None = None,
 ) -> Evaluated:
-    """Measure what is given; ``served`` in place of the base where there is a backend."""
+    """Measure what is given; ``served`` in place of the engine where there is a backend."""
     asked = forecast(workspace)  # bad data is found before the weights are loaded
     path = workspace.results / "results.json"
     made_from = _made_from(workspace, adapters, asked, served)
@@ -91,70 +114,73 @@ def _evaluate(
     ):
         # until all is written, what lies there belongs to no one recipe
         stamp.unlink(missing_ok=True)
-        recipe = workspace.recipe
-        ready = served or scorers(base() if base else of(recipe), adapters)
-        try:
-            results = _measure(workspace, ready, store, asked)
-        finally:
-            ready.detach()
+        opened = nullcontext(served) if served else engine(workspace, adapters)
+        with opened as ready:
+            found = _measure(workspace, ready, store, asked)
+        # those that computed are let go: what follows needs no model
+        results = _results(workspace, found)
+        if Confusion.name not in workspace.recipe.eval.tasks:  # those of other results than these
+            (workspace.results / LINES).unlink(missing_ok=True)
         writing.write(results, workspace.results, environment())
         write_text(stamp, made_from)
     emit("made", path=str(path), scores=len(results.scores))
     return Evaluated(path, results, fresh=True)
 
 
-def _measure(workspace: Workspace, ready: Scorers, store: Store, asked: Sequence[Asked]) -> Results:
-    """Score what is missing of what is asked, and make every number of it."""
-    recipe, base = workspace.recipe, ready.base
-    draws = Draws(recipe.eval.draws, recipe.seed)
-    measured, beside = [], []
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What models scored and wrote."""
+
+    base: str
+    models: tuple[str, ...]
+    measured: tuple[Measured, ...]
+    beside: tuple[Any, ...]
+    """Numbers that tasks made themselves."""
+    notes: tuple[str, ...]
+
+
+def _measure(workspace: Workspace, ready: Scorers, store: Store, asked: Sequence[Asked]) -> _Found:
+    """Have scored and written what is missing of what is asked."""
+    recipe = workspace.recipe
+    found = tasks(workspace, ready.base.tokenizer)
+    parts = (
+        parting.part(task, get(one.language), ready)
+        for task in found
+        for one in asked
+        if one.task == task.name
+    )
+    measured: list[Measured] = []
     notes: list[str] = []
-    for task in tasks(workspace, base.tokenizer):
-        mine: dict[str, Mapping[str, Found]] = {}
-        for language in [get(one.language) for one in asked if one.task == task.name]:
-            one, told = _task(task, language, ready, store, recipe.eval.batch_tokens)
-            measured.append(one)
-            mine[language.code] = one.found
-            notes += told
-        # lm-eval's tasks have numbers that no item has, made by its own functions
-        if further := getattr(task, "beside", None):
-            beside.append(further(ready, mine, recipe.eval.draws))
+    for one in parting.scored(parts, ready, store, recipe.eval.batch_tokens):
+        measured.append(parting.measured(one, ready, store))
+        notes += parting.notes_of(one)
+    # lm-eval's tasks and answers have numbers that no item has: they make them themselves
+    beside = [
+        task.beside(ready, _by_language(measured, task.name), recipe.eval.draws)
+        for task in found
+        if hasattr(task, "beside")
+    ]
     if recipe.eval.samples:
         write_answers(workspace, ready)
+    return _Found(ready.base.id, tuple(ready.keys), tuple(measured), tuple(beside), tuple(notes))
+
+
+def _results(workspace: Workspace, found: _Found) -> Results:
+    """Make every number of what was found; needs no model."""
+    recipe = workspace.recipe
+    draws = Draws(recipe.eval.draws, recipe.seed)
     emit("note", text=f"intervals from {draws}")
-    met = _met(workspace, measured) if recipe.eval.contamination else ()
-    notes += contamination.notes_of(met)
+    met = _met(workspace, found.measured) if recipe.eval.contamination else ()
+    notes = [*found.notes, *contamination.notes_of(met)]
+    if recipe.eval.contamination and (absent := contamination.without_rows(workspace)):
+        notes.append(f"contamination: the dataset has no training rows in {', '.join(absent)}")
     dirty = contamination.dirty_of(met)
-    found = results_of(base.id, measured, draws, notes, dirty=dirty)
-    return _with(replace(found, models=tuple(ready.keys)), beside)
+    made = results_of(found.base, found.measured, draws, notes, dirty=dirty)
+    return _with(replace(made, models=found.models), found.beside)
 
 
-def _task(
-    task: Task, language: Language, ready: Scorers, store: Store, budget: int
-) -> tuple[Measured, list[str]]:
-    """Return one task in one language as every model scored it, and what a reader has to know."""
-    asked_items = tuple(items(task, language))
-    empty = blank(task, language)
-    texts = (*asked_items, empty) if empty else asked_items
-    pairs = (pair for item in texts for pair in item.pairs())
-    backends.prepare(ready.base.tokenizer, pairs, task.rules.join)
-    asked = questions(ready.base, task.name, language.code, texts, task.rules)
-    answer(ready, asked, store, budget)
-    found = {name: store.get(key, asked.key) for name, key in ready.keys.items()}
-    return Measured(
-        task.name,
-        language.code,
-        task.rules,
-        _signature(task, language, asked_items, asked, ready),
-        asked_items,
-        found,
-        task.parallel,
-        {name: _after_nothing(empty, scores) for name, scores in found.items()} if empty else {},
-    ), _notes(asked)
-
-
-def _after_nothing(empty: Item, found: Found) -> tuple[float, ...]:
-    return tuple(found[BLANK, option].log_likelihood for option in range(len(empty.options)))
+def _by_language(measured: Sequence[Measured], task: str) -> dict[str, Mapping[str, Found]]:
+    return {one.language: one.found for one in measured if one.task == task}
 
 
 def _met(workspace: Workspace, measured: Sequence[Measured]) -> tuple[contamination.Overlap, ...]:
@@ -180,39 +206,10 @@ def _with(results: Results, beside: Sequence[Any]) -> Results:
     )
 
 
-def _signature(
-    task: Task, language: Language, items: Sequence[Item], asked: Questions, ready: Scorers
-) -> str:
-    data = table.hash_of([[item.id, item.options, item.gold] for item in items])
-    fields = [
-        ("task", task.name),
-        ("lang", language.code),
-        ("n", str(len(items))),
-        *task.rules.facts,
-        ("join", task.rules.join),
-        ("texts", asked.key[:8]),
-        ("data", data[:8]),
-        ("base", ready.base.location.fingerprint[:8]),
-        ("dtype", ready.base.precision),
-        ("bactrian", __version__),
-    ]
-    return "|".join(f"{name}:{value}" for name, value in fields)
-
-
-def _notes(asked: Questions) -> list[str]:
-    where = f"{asked.task} {asked.language}"
-    notes = []
-    if cut := sum(map(bool, asked.dropped)):
-        notes.append(f"{where}: {cut} contexts were longer than the model and cut from the left")
-    if asked.spanning:
-        notes.append(f"{where}: in {asked.spanning} options a token spanned the join")
-    return notes
-
-
 # -- what there is before ---------------------------------------------------------------------
 
 
-def _folders(workspace: Workspace, names: Sequence[str]) -> dict[str, Path]:
+def folders(workspace: Workspace, names: Sequence[str]) -> dict[str, Path]:
     """Return the folder of each adapter by the name that results call it.
 
     Raises AdapterError for one that is not there, ConfigError for two of one name.
@@ -291,7 +288,7 @@ def _made_from(
     files = [task.content() for task in tasks(workspace) if hasattr(task, "content")]
     return table.hash_of(
         "results",
-        2,
+        3,
         __version__,
         _adapters(workspace, adapters),
         told,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bactrian.errors import ConfigError, did_you_mean
 from bactrian.evaluate.answered import Answered
+from bactrian.evaluate.confusion.compared import LINES, TASK, ByLanguage, read_said
 from bactrian.evaluate.items import NAME, read_items
 from bactrian.workspace import open_workspace
 
 BASE = "base"
-FILES = ("results.json", NAME, "scores.sqlite")
+FILES = ("results.json", NAME, "scores.sqlite", LINES)
 HOW = "write FOLDER, FOLDER:MODEL, or MODEL with --in FOLDER; bactrian eval makes the folder"
 
 
@@ -26,6 +27,29 @@ class Side:
     """What its results call it."""
     answered: Mapping[tuple[str, str], Answered]
     """By task and language."""
+    said: ByLanguage = field(default_factory=dict)
+    """Judged answers of the task confusion, by language."""
+
+    @property
+    def tasks(self) -> tuple[tuple[str, str], ...]:
+        """Every task that it has results of, with the language."""
+        return (*self.answered, *((TASK, code) for code in self.said))
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """What a results folder holds."""
+
+    answered: tuple[Answered, ...]
+    said: Mapping[str, ByLanguage]
+    """By model."""
+
+    @property
+    def models(self) -> list[str]:
+        """Every model that answered something, in the order of the results."""
+        return list(
+            dict.fromkeys([*(model for one in self.answered for model in one.nats), *self.said])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +69,7 @@ def sides(a: str, b: str, within: Path | None = None) -> list[tuple[Side, Side]]
     cannot be read.
     """
     first, second = _places(a, b, within)
-    read = {place.folder: read_items(place.folder / NAME) for place in (first, second)}
+    read = {place.folder: _read(place.folder) for place in (first, second)}
     pairs = _models(first, second, read)
     return [
         (_side(first, one, second, read), _side(second, other, first, read)) for one, other in pairs
@@ -89,13 +113,15 @@ def _model_of(model: str, folder: Path | None) -> _Place:
     return _Place(str(folder), folder, model)
 
 
-def _models(
-    first: _Place, second: _Place, read: Mapping[Path, tuple[Answered, ...]]
-) -> list[tuple[str, str]]:
-    known = [
-        list(dict.fromkeys(model for one in read[place.folder] for model in one.nats))
-        for place in (first, second)
-    ]
+def _read(folder: Path) -> _Folder:
+    """Read what is there; an evaluation of nothing but answers has no items."""
+    said = read_said(folder)
+    alone = said and not (folder / NAME).is_file()
+    return _Folder(() if alone else read_items(folder / NAME), said)
+
+
+def _models(first: _Place, second: _Place, read: Mapping[Path, _Folder]) -> list[tuple[str, str]]:
+    known = [read[place.folder].models for place in (first, second)]
     for place, names in zip((first, second), known, strict=True):
         if place.model and place.model not in names:
             raise ConfigError(
@@ -150,9 +176,8 @@ def _in_both(
     )
 
 
-def _side(
-    place: _Place, model: str, other: _Place, read: Mapping[Path, tuple[Answered, ...]]
-) -> Side:
+def _side(place: _Place, model: str, other: _Place, read: Mapping[Path, _Folder]) -> Side:
     name = model if place.folder == other.folder else f"{place.told}:{model}"
-    mine = {(one.task, one.language): one for one in read[place.folder] if model in one.nats}
-    return Side(name, model, mine)
+    found = read[place.folder]
+    mine = {(one.task, one.language): one for one in found.answered if model in one.nats}
+    return Side(name, model, mine, found.said.get(model, {}))

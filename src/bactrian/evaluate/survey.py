@@ -1,4 +1,4 @@
-"""What an evaluation would ask, walked through item by item before any weights are loaded."""
+"""What an evaluation would ask and have written, looked at before any weights are loaded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from bactrian import table
 from bactrian.evaluate.tasks import Task
 from bactrian.evaluate.tasks.finding import blank, items, tasks
 from bactrian.languages import Language
@@ -24,6 +25,44 @@ class Asked:
     options: int
     content: str = ""
     """Hash of every text, the right answers and the rules: other questions, another hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What every model of an evaluation would write."""
+
+    task: str
+    language: str
+    prompts: int
+    tokens: int
+    """Of one model at most: answers may end before."""
+    passed_over: int = 0
+    """Rows before the last prompt that are not asked, see docs/confusion.md."""
+
+
+def to_write(workspace: Workspace) -> tuple[Written, ...]:
+    """Return the answers that an evaluation would have every model write; loads no weights.
+
+    Raises DataError as the tasks do.
+    """
+    recipe = workspace.recipe
+    found = [
+        one
+        for task in tasks(workspace)
+        if (foretold := getattr(task, "foretold", None))
+        for one in foretold()
+    ]
+    told = [
+        Written(task, code, prompts, prompts * recipe.eval.answer_tokens, passed_over)
+        for task, code, prompts, passed_over in found
+    ]
+    if recipe.eval.samples:
+        for language in workspace.languages:
+            there = table.info(workspace.split(language.code, "validation"))
+            if there and (prompts := min(there.rows, recipe.eval.samples)):
+                tokens = prompts * recipe.eval.sample_tokens
+                told.append(Written("samples", language.code, prompts, tokens))
+    return tuple(told)
 
 
 def forecast(workspace: Workspace) -> tuple[Asked, ...]:

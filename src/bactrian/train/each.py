@@ -16,7 +16,8 @@ from functools import cache, partial
 from pathlib import Path
 
 from bactrian import runs
-from bactrian.errors import BactrianError, ConfigError
+from bactrian.cluster import Cluster, connect, first_line
+from bactrian.errors import BactrianError
 from bactrian.events import emit
 from bactrian.files import locked
 from bactrian.models.adapters import facts_of
@@ -25,6 +26,8 @@ from bactrian.recipe import Recipe
 from bactrian.train.processes import processes
 from bactrian.train.run import Trained, train, wanted_of
 from bactrian.workspace import Workspace
+
+__all__ = ["ADAPTERS", "Apart", "Cluster", "Failed", "in_turn", "over_ray", "tell", "train_here"]
 
 TURN_SECONDS = 1.0
 ADAPTERS = "adapters"
@@ -40,27 +43,6 @@ class Failed:
     hint: str
     trace: str = ""
     """The traceback where it is a bug of ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """What a training is given of a Ray cluster."""
-
-    address: str = ""
-    """Without one it is $RAY_ADDRESS, else a cluster of this machine alone."""
-    num_cpus: float = 1.0
-    """Also the threads that it computes with."""
-    num_gpus: float = 0.0
-    restarts: int = 3
-    """How often a training whose worker died is begun again."""
-
-    def __post_init__(self) -> None:
-        if self.num_cpus <= 0 or self.num_gpus < 0 or self.restarts < 0:
-            raise ConfigError(
-                f"a training on {self.num_cpus:g} CPU and {self.num_gpus:g} GPU with "
-                f"{self.restarts} restarts has no meaning",
-                "give it one CPU at least: --num-cpus 1",
-            )
 
 
 class Apart(Workspace):
@@ -99,8 +81,6 @@ def over_ray(
     Raises MissingExtra without Ray, ProviderError where the cluster cannot be joined, RunError
     where another process trains in this project.
     """
-    from bactrian.providers.rayed import connect
-
     left = []
     for name in names:
         found = _ended(workspace, name)
@@ -198,7 +178,7 @@ def _asked(
         scheduling_strategy="SPREAD",
     )(train_here)
     project = (workspace.root.absolute(), workspace.recipe, workspace.recipe_folder.absolute())
-    threads, here = max(1, int(cluster.num_cpus)), Path.cwd()
+    threads, here = cluster.threads, Path.cwd()
     waiting = {remote.remote(project, name, threads, here): name for name in names}
     try:
         while waiting:
@@ -216,10 +196,9 @@ def _asked(
 
 
 def _died(name: str, error: Exception) -> Failed:
-    said = str(error).strip().partition("\n")[0][:200] or type(error).__name__
     return Failed(
         name,
-        f"its worker died again and again: {said}",
+        f"its worker died again and again: {first_line(error)}",
         "see the logs of Ray's workers; a model that does not fit into memory is the likeliest "
         "cause (bactrian train --dry-run tells what it takes)",
     )

@@ -1,18 +1,29 @@
-"""The processes that torchrun started: which one this is, and who goes first.
+"""The processes of one training: who goes first, who is waited for, and what is said of one lost.
 
 Knows nothing of models; torch is asked only where there are several.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TypeVar
 
 from bactrian.errors import RunError
+from bactrian.processes import Processes, join, processes
+
+__all__ = [
+    "GRACE",
+    "Processes",
+    "after_main",
+    "all_or_none",
+    "as_main_says",
+    "join",
+    "main_first",
+    "processes",
+    "wait",
+]
 
 Told = TypeVar("Told")
 
@@ -28,39 +39,6 @@ LOST = (
     "Timed out waiting",
 )
 """What gloo and NCCL say when a process on the other side has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Processes:
-    """One of several that do one training."""
-
-    rank: int = 0
-    world: int = 1
-
-    @property
-    def main(self) -> bool:
-        """Whether this one speaks and writes."""
-        return self.rank == 0
-
-
-def processes() -> Processes:
-    """Return what torchrun (or accelerate) told this process; alone where nothing was told."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    return Processes(int(os.environ.get("RANK", "0")), world) if world > 1 else Processes()
-
-
-def join() -> Processes:
-    """Meet the other processes: NCCL on GPUs, each process its own, gloo on CPUs.
-
-    Comes before anything is put on a device: without it all processes would take the first GPU.
-    """
-    found = processes()
-    if found.world > 1:
-        import torch
-        from accelerate import PartialState
-
-        PartialState(cpu=not torch.cuda.is_available())
-    return found
 
 
 @contextmanager

@@ -152,7 +152,7 @@ def test_a_language_without_held_out_rows_is_refused_before_weights_are_loaded(
 
 
 def test_a_model_that_is_elsewhere_is_refused(make_workspace: MakeWorkspace) -> None:
-    elsewhere = SimpleNamespace(model=object())
+    elsewhere = SimpleNamespace(model=object(), crew=None)
     with pytest.raises(ConfigError, match="write answers"):
         Confusion(make_workspace("km", *SETTINGS)).beside(cast("Scorers", elsewhere), {}, 9)
 

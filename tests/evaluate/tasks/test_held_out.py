@@ -9,14 +9,26 @@ import pytest
 from bactrian import languages
 from bactrian.errors import ConfigError, DataError
 from bactrian.evaluate.tasks import Rules
-from bactrian.evaluate.tasks.held_out import HeldOut
+from bactrian.evaluate.tasks.held_out import HeldOut, with_rows
+from bactrian.events import Event, reading
 from bactrian.models.base import locate, tokenizer_of
 from bactrian.workspace import Workspace
 
 pytest.importorskip("torch")
 
 MakeWorkspace = Callable[..., Workspace]
+ALL = [one.code for one in languages.parse("all")]
 ROWS = [("{a}", "", "b"), ("c", "{d}", " e "), ("f", "", "g")]
+
+
+class Heard:
+    """Keeps what is told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def see(self, event: Event) -> None:
+        self.texts.append(str(event.facts.get("text", "")))
 
 
 def test_an_item_is_a_held_out_row_under_the_prompt_of_training(
@@ -58,3 +70,18 @@ def test_a_language_without_held_out_rows_is_refused(
     with pytest.raises(DataError, match=r"validation.*(has no rows|does not exist)") as caught:
         list(HeldOut(workspace).items(languages.get("vi")))
     assert "build.validation" in caught.value.hint
+
+
+def test_all_is_every_language_that_the_dataset_has(make_workspace: MakeWorkspace) -> None:
+    make_workspace("zh,vi")
+    all_of_them = make_workspace("zh,vi", 'languages="all"', rows=dict.fromkeys(ALL, ()))
+    for code, rows in (("km", ROWS), ("vi", ROWS)):
+        make_workspace(code, rows={code: rows})
+    found, absent = with_rows(all_of_them, "held-out")
+    assert {one.code for one in found} == {"km", "vi"}
+    assert len(absent) == len(ALL) - 2
+    with reading(heard := Heard()):
+        assert HeldOut(all_of_them).languages() == found
+    assert heard.texts[0].startswith("held-out: no held-out rows in af, ar")
+    named = make_workspace("zh,vi", 'languages="zh,vi"', rows={"zh": [], "vi": ROWS})
+    assert with_rows(named, "held-out") == (named.languages, []), "what is named is refused by name"

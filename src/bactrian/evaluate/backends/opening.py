@@ -10,7 +10,7 @@ from typing import Any
 from bactrian import table
 from bactrian.errors import ConfigError
 from bactrian.evaluate.backends.echo import PATH, PROBE, Echo
-from bactrian.evaluate.backends.gguf import file_of, hash_of, serving
+from bactrian.evaluate.backends.gguf import file_of, hash_of
 from bactrian.evaluate.backends.llamacpp import PATH as COMPLETION
 from bactrian.evaluate.backends.llamacpp import Forced, properties
 from bactrian.evaluate.backends.served import Served, ServedScorer
@@ -20,6 +20,7 @@ from bactrian.evaluate.backends.words import Letters, Words, ids_in
 from bactrian.evaluate.engine import VERSION, Scorers
 from bactrian.events import emit
 from bactrian.models.base import Base, Location
+from bactrian.models.llamacpp import serving
 from bactrian.recipe.sections.evaluate import Eval
 
 GGUF = "gguf:"

@@ -69,7 +69,7 @@ def numbers(task: str, found: Sequence[Spoken], draws: Draws) -> Numbers:
             one
             for model in adapters
             for metric in METRICS
-            for one in _differences(Pair(model, BASE, task), found, metric, draws)
+            for one in between(Pair(model, BASE, task), found, metric, draws)
         ),
         tuple(_notes(task, found)),
         tuple(score for model in models for score in _averages(task, found, model, draws)),
@@ -95,10 +95,8 @@ def _counted(marks: Mapping[str, bool]) -> Counted:
     return Counted(tuple(marks), tuple(marks), rows)
 
 
-def _differences(
-    pair: Pair, found: Sequence[Spoken], metric: str, draws: Draws
-) -> Iterator[Difference]:
-    """Yield the differences by language, and their average where no language is left out.
+def between(pair: Pair, found: Sequence[Spoken], metric: str, draws: Draws) -> Iterator[Difference]:
+    """Yield the differences of two models by language, and their average where none is left out.
 
     Only prompts count of which the metric counts both answers.
     """

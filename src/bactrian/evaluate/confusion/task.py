@@ -17,20 +17,20 @@ from bactrian.errors import ConfigError, DataError
 from bactrian.evaluate.compare import Draws
 from bactrian.evaluate.confusion import judging
 from bactrian.evaluate.confusion.answers import NAME, Answers, Written, open_answers
-from bactrian.evaluate.confusion.asking import Prompts, ask
+from bactrian.evaluate.confusion.asking import Prompts, ask, ask_crew
+from bactrian.evaluate.confusion.compared import LINES, TASK
 from bactrian.evaluate.confusion.judging import Judged, judge, known_words
 from bactrian.evaluate.confusion.numbers import Numbers, Spoken, numbers
 from bactrian.evaluate.engine import Scorers
 from bactrian.evaluate.tasks import Item, Rules
+from bactrian.evaluate.tasks.held_out import with_rows
+from bactrian.events import emit
 from bactrian.files import write_text
-from bactrian.languages import Language, parse
+from bactrian.languages import Language
 from bactrian.models import prompts
 from bactrian.models.generation import context, encode
 from bactrian.schema import Example
 from bactrian.workspace import Workspace
-
-LINES = "confusion.jsonl"
-"""Every answer with what was found of it, for a reader; made anew from the answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Chosen:
 class Confusion:
     """Numbers of answers that models write: they have no items, and come from ``beside``."""
 
-    name = "confusion"
+    name = TASK
     parallel = True
 
     def __init__(self, workspace: Workspace, tokenizer: Any = None) -> None:
@@ -63,9 +63,20 @@ class Confusion:
         return iter(())
 
     def asked(self) -> tuple[Language, ...]:
-        """Return the languages of the dataset, or those the recipe names for this task."""
-        told = self.workspace.recipe.eval.languages.get(self.name)
-        return parse(told) if told else self.workspace.languages
+        """Return the languages of the dataset, or those the recipe names for this task.
+
+        ``all`` is every language with held-out rows.
+        """
+        found, _ = with_rows(self.workspace, self.name)
+        return found
+
+    def foretold(self) -> Iterator[tuple[str, str, int, int]]:
+        """Yield task, language, prompts and rows passed over; those without rows are told."""
+        asked, absent = with_rows(self.workspace, self.name)
+        if absent:
+            emit("note", text=f"{self.name}: no held-out rows in {', '.join(absent)}")
+        for one in map(self.chosen, asked):
+            yield self.name, one.language.code, len(one.examples), one.passed_over
 
     def content(self) -> str:
         """Return a hash of what is asked and of how it is judged.
@@ -107,7 +118,7 @@ class Confusion:
 
         Raises ConfigError where the model is not here: a server's answers are not told as cut.
         """
-        if not hasattr(ready.model, "generate"):
+        if ready.crew is None and not hasattr(ready.model, "generate"):
             raise ConfigError(
                 f"{self.name} has models write answers, which a backend does not do here",
                 "leave it out, or measure it without --backend",
@@ -116,28 +127,27 @@ class Confusion:
         spoken: list[Spoken] = []
         lines: list[str] = []
         notes: list[str] = []
+        asked, absent = with_rows(self.workspace, self.name)
+        if absent:
+            notes.append(f"{self.name}: no held-out rows in {', '.join(absent)}")
+            emit("note", text=notes[-1])
+        given = [(one, *self._prompts(ready, one)) for one in map(self.chosen, asked)]
         with open_answers(self.workspace.results / NAME) as answers:
-            for language in self.asked():
-                chosen = self.chosen(language)
-                one, told = self._spoken(ready, chosen, answers, lines)
-                notes += told
-                if one is not None:
-                    spoken.append(one)
+            if ready.crew is not None:
+                ask_crew(ready.crew, ready, [prompts for _, prompts, _ in given], answers)
+            for chosen, prompts, too_long in given:
+                notes += self._told(chosen, prompts, too_long)
+                if prompts.ids:
+                    spoken.append(self._spoken(ready, chosen, prompts, answers, lines))
         write_text(self.workspace.results / LINES, "".join(lines))
         made = numbers(self.name, spoken, Draws(draws, recipe.seed))
         return Numbers(made.scores, made.differences, (*notes, *made.notes), made.averages)
 
-    def _spoken(
-        self, ready: Scorers, chosen: Chosen, answers: Answers, lines: list[str]
-    ) -> tuple[Spoken | None, list[str]]:
-        """Return the judged answers in one language, and what a reader has to know.
-
-        Adds each answer with what was found of it to ``lines``.
-        """
-        code = chosen.language.code
-        asked, too_long = self._prompts(ready, chosen)
+    def _told(self, chosen: Chosen, asked: Prompts, too_long: int) -> list[str]:
+        """Return what a reader has to know of what is asked in one language."""
+        where = f"{self.name} {chosen.language.code}"
         notes = [
-            f"{self.name} {code}: {count} prompts {why}"
+            f"{where}: {count} prompts {why}"
             for count, why in (
                 (chosen.passed_over, "passed over, whose own answers are in another language,"
                  " are code, or refuse"),
@@ -145,13 +155,27 @@ class Confusion:
             )
             if count
         ]  # fmt: skip
-        if not asked.ids:
-            return None, [*notes, f"{self.name} {code}: nothing is left to ask"]
+        return notes if asked.ids else [*notes, f"{where}: nothing is left to ask"]
+
+    def _spoken(
+        self, ready: Scorers, chosen: Chosen, asked: Prompts, answers: Answers, lines: list[str]
+    ) -> Spoken:
+        """Return the judged answers in one language.
+
+        Adds each answer with what was found of it to ``lines``.
+        """
+        code = chosen.language.code
         kept = [row for row in chosen.examples if row.id in asked.ids]
         written = ask(ready, asked, answers)
         judged = {model: _judged(kept, chosen.language, by) for model, by in written.items()}
-        lines += _lines(code, written, judged)
-        return Spoken(code, self._signature(ready, asked), judged), notes
+        questions = {row.id: self._question(row, asked.most) for row in kept}
+        lines += _lines(code, written, judged, questions)
+        return Spoken(code, self._signature(ready, asked), judged)
+
+    def _question(self, row: Example, most: int) -> str:
+        """Return a hash of what makes two models' answers comparable: prompt, length and judge."""
+        told = [row.instruction, row.input, row.output]
+        return table.hash_of(judging.VERSION, self.told.mark, most, told)[:16]
 
     def _prompts(self, ready: Scorers, chosen: Chosen) -> tuple[Prompts, int]:
         """Return the prompts as token ids, and how many leave no room for an answer."""
@@ -203,11 +227,13 @@ def _lines(
     code: str,
     written: Mapping[str, Mapping[str, Written]],
     judged: Mapping[str, Mapping[str, Judged]],
+    questions: Mapping[str, str],
 ) -> Iterator[str]:
     """Yield a line of JSON for each answer: what was written, and what was found of it."""
     for model, found in judged.items():
         for item, one in found.items():
-            told = {"model": model, "language": code, "id": item, **asdict(one)}
+            told = {"model": model, "language": code, "id": item, "question": questions[item]}
+            told |= asdict(one)
             told["text"] = written[model][item].text
             yield json.dumps(told, ensure_ascii=False) + "\n"
 

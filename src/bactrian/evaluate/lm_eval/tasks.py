@@ -73,6 +73,11 @@ class LmEvalTask:
         limits = others.Limits(recipe.limit or None, recipe.eval.batch_tokens)
         return whole + others.run(ready, self.name, self._rest(), how, limits)
 
+    @property
+    def needs_model(self) -> bool:
+        """Whether lm-eval asks a model in this process: for what is no question with options."""
+        return bool(self._rest())
+
     def content(self) -> str:
         """Return a hash of what is asked without items: other texts or files, another hash."""
         limit = self.workspace.recipe.limit or None
