@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 STAMPS := .venv/.stamps
 
-.PHONY: demo test check format docs install clean chromium apertium bench-data bench-training bench-evaluation faults
+.PHONY: demo test check format docs install clean chromium apertium bench-data bench-training bench-evaluation bench-export faults
 .DEFAULT_GOAL := demo
 
 demo: $(STAMPS)/base  ## the whole road on real data, offline after the install
@@ -31,6 +31,9 @@ bench-training: $(STAMPS)/dev  ## the training engine beside its peers: a line a
 
 bench-evaluation: $(STAMPS)/dev  ## the scoring engine beside lm-eval's: a line a figure, 1 where one is short
 	$(BIN)/python -m benchmarks.evaluation.run $(BENCH)
+
+bench-export: $(STAMPS)/dev $(STAMPS)/base  ## the demo's adapter on its way out: a line a figure, 1 where one is short
+	PYTHONPATH=tests/support:. $(BIN)/python -m benchmarks.export.run $(BENCH)
 
 faults: $(STAMPS)/dev $(STAMPS)/base  ## kills and breaks things: a line a fault, 1 where one is short
 	$(BIN)/python tests/faults/run.py

@@ -8,22 +8,12 @@ from typing import Any
 import pytest
 
 from bactrian import languages
+from bactrian.markdown import ENDED, ISOLATED
 from bactrian.models import prompts
 from bactrian.models.adapters import AdapterFacts
 from bactrian.models.templates import TemplateStyle
 from bactrian.recipe import Lora, Recipe, Source, Train
-from bactrian.train.card import (
-    ENDED,
-    ISOLATED,
-    Learnt,
-    Made,
-    Weights,
-    card,
-    code,
-    isolated,
-    size,
-    vllm_rank,
-)
+from bactrian.train.card import Learnt, Made, Weights, card
 from bactrian.train.history import Course
 
 FACTS = AdapterFacts(
@@ -187,39 +177,6 @@ def test_what_runs_from_right_to_left_keeps_to_its_place() -> None:
     assert ISOLATED not in written()
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a/b", "`a/b`"),
-        ("a`b", "`` a`b ``"),
-        ("a|b", "`a\\|b`"),
-        ("ab ה", f"{ISOLATED}`ab ה`{ENDED}"),
-    ],
-)
-def test_code_holds_whatever_is_in_it(text: str, expected: str) -> None:
-    assert code(text) == expected
-
-
-def test_plain_text_is_left_alone() -> None:
-    for text in ("multi", "中文", "ខ្មែរ", "हिन्दी", ""):
-        assert isolated(text) == text
-
-
-@pytest.mark.parametrize(
-    ("rank", "allowed"), [(1, 8), (8, 8), (9, 16), (64, 64), (257, 320), (512, 512), (513, None)]
-)
-def test_vllm_takes_the_next_rank_it_knows(rank: int, allowed: int | None) -> None:
-    assert vllm_rank(rank) == allowed
-
-
 def test_a_rank_beyond_vllms_is_told() -> None:
     weights = replace(MADE.weights, rank=1024)
     assert "ranks up to 512, and this one has 1024" in written(made=replace(MADE, weights=weights))
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"),
-    [(999, "999 bytes"), (16384, "16.4 kB"), (33_554_432, "33.6 MB"), (14 * 10**9, "14 GB")],
-)
-def test_sizes_are_as_people_read_them(count: int, expected: str) -> None:
-    assert size(count) == expected

@@ -19,15 +19,18 @@ from bactrian.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     languages,
     ledger,
     plan,
+    publish,
     report,
     respond,
     runs,
     status,
     train,
     translate,
+    verify,
 )
 from bactrian.errors import EXIT_INTERRUPTED, BactrianError
 from bactrian.files import OUT_OF_SPACE
@@ -52,10 +55,13 @@ app.command("eval", rich_help_panel=WORK)(evaluate.evaluate)
 app.command("compare", rich_help_panel=WORK)(compare.compare)
 app.command("report", rich_help_panel=WORK)(report.report)
 app.command("chat", rich_help_panel=WORK)(chat.chat)
+app.add_typer(export.app, name="export", rich_help_panel=WORK)
 app.command("plan", rich_help_panel=LOOK)(plan.plan)
 app.command("status", rich_help_panel=LOOK)(status.status)
+app.add_typer(publish.app, name="publish", rich_help_panel=WORK)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=LOOK)
 app.command("languages", rich_help_panel=LOOK)(languages.languages)
+app.command("verify", rich_help_panel=LOOK)(verify.verify)
 app.command("runs", rich_help_panel=LOOK)(runs.runs)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
 

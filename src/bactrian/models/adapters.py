@@ -15,19 +15,19 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile, is_zipfile
 
 import orjson
 
 from bactrian.errors import AdapterError, ConfigError
+from bactrian.models.adapter_checks import holds_nothing, place_of
 from bactrian.models.base import Base
 from bactrian.models.disk import writing
 
 FORMAT = 1
 WEIGHTS = "adapter_model.safetensors"
 PICKLE = "adapter_model.bin"
-EMPTY_PICKLE = 1024
-"""Bytes; a file of torch.save from before 2020 that is smaller holds no tensor."""
+BEGIN_AT_ZERO = ("lora_B", "lora_embedding_A")
+"""What PEFT begins with zeros: an adapter in which all of these are still zero does nothing."""
 BASE = "base"
 """What the model without any adapter is called."""
 IDLE_WARNINGS: tuple[tuple[type[Warning], str], ...] = (
@@ -193,7 +193,7 @@ def _check_shapes(folder: Path, base: Base) -> None:
     modules = dict(base.model.named_modules())
     with safe_open(_weights(folder), framework="pt") as weights:
         for name in weights.keys():  # noqa: SIM118
-            place, side = _place(name)
+            place, side = place_of(name)
             if side not in ("lora_A", "lora_B"):
                 continue
             sides = _sides(modules.get(place))
@@ -217,15 +217,6 @@ def _sides(layer: Any) -> tuple[int, ...] | None:
         return None
     turned = type(layer).__name__ == "Conv1D"  # GPT-2's linear layer
     return tuple(reversed(weight.shape)) if turned else tuple(weight.shape)
-
-
-def _place(name: str) -> tuple[str, str]:
-    """Return (module in the base, lora_A or lora_B) of a tensor's name in PEFT's format."""
-    parts = name.removeprefix("base_model.model.").split(".")
-    sides = [part for part in parts if part.startswith("lora_")]
-    if not sides:
-        return name, ""
-    return ".".join(parts[: parts.index(sides[0])]), sides[0]
 
 
 def _write(
@@ -267,7 +258,7 @@ def _weights(folder: Path) -> Path:
         return path
     if not pickle.is_file():
         raise AdapterError(f"{folder} has no {WEIGHTS}", "fetch or train the adapter again")
-    if _holds_nothing(pickle):
+    if holds_nothing(pickle):
         raise AdapterError(
             f"{pickle} is empty ({pickle.stat().st_size} bytes hold no LoRA tensors)",
             "it was saved with a patched state_dict, as alpaca-lora's script does: train it again",
@@ -278,14 +269,6 @@ def _weights(folder: Path) -> Path:
     )
 
 
-def _holds_nothing(pickle: Path) -> bool:
-    """Whether a file of torch.save has no tensor in it; told by its table of contents alone."""
-    if not is_zipfile(pickle):
-        return pickle.stat().st_size < EMPTY_PICKLE
-    with ZipFile(pickle) as archive:
-        return not any("/data/" in name for name in archive.namelist())
-
-
 def _check_tensors(folder: Path, tensors: Mapping[str, Any]) -> None:
     import torch
 
@@ -293,15 +276,16 @@ def _check_tensors(folder: Path, tensors: Mapping[str, Any]) -> None:
     sides = {"lora_A": set[str](), "lora_B": set[str]()}
     alive = False
     for name, tensor in tensors.items():
-        place, side = _place(name)
+        place, side = place_of(name)
         if not bool(torch.isfinite(tensor).all()):
             raise AdapterError(
                 f"{path}: {name} holds values that are not finite",
                 "the training diverged: train again with a lower learning rate",
             )
+        alive |= side in BEGIN_AT_ZERO and bool(tensor.any())
+        side = side.replace("embedding_", "")
         if side in sides:
             sides[side].add(place)
-            alive |= side == "lora_B" and bool(tensor.any())
     if not sides["lora_A"] and not sides["lora_B"]:
         raise AdapterError(
             f"{path} holds no LoRA tensors ({path.stat().st_size} bytes)",

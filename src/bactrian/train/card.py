@@ -1,26 +1,20 @@
 """The README of a folder that was trained, from what was measured and told; nothing is invented.
 
-Texts of a user's own (a prompt style, a name) may run from right to left: they stand in code, or
-between marks that keep what follows in its place. Knows nothing of models or files.
+Knows nothing of models or files.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bactrian.languages import Language
+from bactrian.markdown import code, isolated, quoted, size, table
 from bactrian.models.adapters import AdapterFacts
+from bactrian.models.portability import VLLM_RANKS, vllm_rank
 from bactrian.models.prompts import PromptStyle
 from bactrian.recipe import Recipe
 from bactrian.train.history import Course
-
-VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM's --max-lora-rank may be; an adapter needs its own rank or the next one."""
-ISOLATED, ENDED = "\u2068", "\u2069"
-"""Unicode's marks around a text whose direction is its own (UAX 9, first strong isolate)."""
-LEFTWARD = ("R", "AL", "AN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +84,7 @@ def card(
         "## Use",
         _use(facts, recipe, made),
         "## Training",
-        _table(("what", "value"), _settings(facts, recipe, made)),
+        table(("what", "value"), _settings(facts, recipe, made)),
         "## Languages",
         _languages(facts, made),
         "## Portability",
@@ -103,47 +97,18 @@ def card(
     return "\n\n".join(parts) + "\n"
 
 
-def isolated(text: str) -> str:
-    """Return the text so that what stands around it keeps its order, whatever way it runs."""
-    if any(unicodedata.bidirectional(letter) in LEFTWARD for letter in text):
-        return f"{ISOLATED}{text}{ENDED}"
-    return text
-
-
-def code(text: str) -> str:
-    """Return the text as Markdown code in a line or a table, whatever is in it."""
-    fence = "`"
-    while fence in text:
-        fence += "`"
-    space = " " if "`" in text else ""
-    return isolated(f"{fence}{space}{text}{space}{fence}".replace("|", "\\|"))
-
-
-def vllm_rank(rank: int) -> int | None:
-    """Return the --max-lora-rank that vLLM needs for an adapter, None where it takes none."""
-    return next((allowed for allowed in VLLM_RANKS if rank <= allowed), None)
-
-
-def size(count: int) -> str:
-    """Return bytes as people read them, in powers of 1,000."""
-    for unit, power in (("GB", 3), ("MB", 2), ("kB", 1)):
-        if count >= 1000**power:
-            return f"{count / 1000**power:.3g} {unit}"
-    return f"{count} bytes"
-
-
 def _front(facts: AdapterFacts, recipe: Recipe, languages: tuple[Language, ...]) -> Iterator[str]:
     whole = recipe.train.adapter == "none"
     yield "---"
-    yield f"base_model: {_quoted(facts.base)}"
+    yield f"base_model: {quoted(facts.base)}"
     yield f"base_model_relation: {'finetune' if whole else 'adapter'}"
     yield f"library_name: {'transformers' if whole else 'peft'}"
     yield "pipeline_tag: text-generation"
-    licences = ", ".join(_quoted(licence.lower()) for licence in recipe.licences)
+    licences = ", ".join(quoted(licence.lower()) for licence in recipe.licences)
     if licences:
         yield f"license: {f'[{licences}]' if len(recipe.licences) > 1 else licences}"
     yield "language:"
-    yield from (f"  - {_quoted(language.code)}" for language in languages)
+    yield from (f"  - {quoted(language.code)}" for language in languages)
     yield "---"
 
 
@@ -240,7 +205,7 @@ def _languages(facts: AdapterFacts, made: Made) -> str:
         "Losses are nats a token, EOS counted: the last one reported in training, and on held-out "
         "rows before the first step → at the last measurement."
     )
-    return f"{_table(head, rows)}\n\n{told}"
+    return f"{table(head, rows)}\n\n{told}"
 
 
 def _portability(recipe: Recipe, made: Made) -> Iterator[str]:
@@ -263,13 +228,3 @@ def _portability(recipe: Recipe, made: Made) -> Iterator[str]:
             if allowed
             else f"vLLM takes ranks up to {VLLM_RANKS[-1]}, and this one has {weights.rank}."
         )
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [f"| {' | '.join(line)} |" for line in (head, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

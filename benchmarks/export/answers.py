@@ -1,0 +1,71 @@
+"""Greedy answers to the probes: of transformers with PEFT, of llama.cpp, of Meta's formulas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+Answers = list[list[int]]
+"""Token ids of each answer, in the order of the probes."""
+
+
+def of_base_and_adapter(adapter: Path, count: int) -> Answers:
+    """Return what PEFT's model answers in float32, base and adapter apart."""
+    from bactrian.models import adapters
+    from bactrian.models.base import load
+    from bactrian.publish.source import open_source
+
+    source = open_source({adapter: 1.0})
+    base = load(source.base.id, dtype="float32")
+    return _written(adapters.attach(base, {"one": adapter}), _prompts(adapter), count)
+
+
+def of_folder(folder: Path, adapter: Path, count: int) -> Answers:
+    """Return what a merged folder answers in float32."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return _written(model.eval(), _prompts(adapter), count)
+
+
+def of_gguf(file: Path, over: Path | None, adapter: Path, count: int) -> Answers:
+    """Return what llama.cpp answers from a file, with an adapter's file over it where named."""
+    from bactrian.publish.gguf.asking import asking
+
+    with asking(file, over) as server:
+        return [server.greedy(prompt, count) for prompt in _prompts(adapter)]
+
+
+def of_state_dict(folder: Path, adapter: Path, count: int) -> Answers:
+    """Return what the formulas of LLaMA's paper answer from ``consolidated.00.pth`` alone."""
+    from meta_reference import greedy
+
+    return [greedy(folder, prompt, count) for prompt in _prompts(adapter)]
+
+
+def _prompts(adapter: Path) -> list[list[int]]:
+    from bactrian.models import prompts
+    from bactrian.models.base import tokenizer_of
+    from bactrian.models.tokens import prompt_ids
+    from bactrian.publish.probes import PROBES
+    from bactrian.publish.source import open_source
+
+    source = open_source({adapter: 1.0})
+    tokenizer = tokenizer_of(source.base)
+    style = prompts.style(source.prompt, tokenizer)
+    return [list(ids) for ids in prompt_ids(tokenizer, [style.render(t) for t in PROBES.values()])]
+
+
+def _written(model: Any, prompts: Answers, count: int) -> Answers:
+    """Return the likeliest token after another, each from a whole forward pass."""
+    import torch
+
+    answers = []
+    for prompt in prompts:
+        ids = list(prompt)
+        with torch.inference_mode():
+            for _ in range(count):
+                ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+        answers.append(ids[len(prompt) :])
+    return answers

@@ -1,0 +1,1 @@
+"""From adapters to what others open: merged models, files of llama.cpp, cards, the Hub."""

@@ -1,0 +1,1 @@
+"""Looks at an adapter, a model or a GGUF file of anybody's, and says all that it finds."""
