@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,10 @@ def of_base_and_adapter(adapter: Path, count: int) -> Answers:
     """Return what PEFT's model answers in float32, base and adapter apart."""
     from bactrian.models import adapters
     from bactrian.models.base import load
-    from bactrian.publish.source import open_source
 
-    source = open_source({adapter: 1.0})
-    base = load(source.base.id, dtype="float32")
-    return _written(adapters.attach(base, {"one": adapter}), _prompts(adapter), count)
+    base = load(_asked(adapter)[0].base.id, dtype="float32")
+    model = adapters.attach(base, {"one": adapter})
+    return _ended(_written(model, _prompts(adapter), count), adapter)
 
 
 def of_folder(folder: Path, adapter: Path, count: int) -> Answers:
@@ -26,7 +26,7 @@ def of_folder(folder: Path, adapter: Path, count: int) -> Answers:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return _written(model.eval(), _prompts(adapter), count)
+    return _ended(_written(model.eval(), _prompts(adapter), count), adapter)
 
 
 def of_gguf(file: Path, over: Path | None, adapter: Path, count: int) -> Answers:
@@ -34,25 +34,38 @@ def of_gguf(file: Path, over: Path | None, adapter: Path, count: int) -> Answers
     from bactrian.publish.gguf.asking import asking
 
     with asking(file, over) as server:
-        return [server.greedy(prompt, count) for prompt in _prompts(adapter)]
+        return _ended([server.greedy(prompt, count) for prompt in _prompts(adapter)], adapter)
 
 
 def of_state_dict(folder: Path, adapter: Path, count: int) -> Answers:
     """Return what the formulas of LLaMA's paper answer from ``consolidated.00.pth`` alone."""
     from meta_reference import greedy
 
-    return [greedy(folder, prompt, count) for prompt in _prompts(adapter)]
+    return _ended([greedy(folder, prompt, count) for prompt in _prompts(adapter)], adapter)
 
 
-def _prompts(adapter: Path) -> list[list[int]]:
-    from bactrian.models import prompts
+def _ended(answers: Answers, adapter: Path) -> Answers:
+    """Return the answers up to EOS, which is left out: some programs write it, some do not."""
+    end = _asked(adapter)[1].eos_token_id
+    return [one[: one.index(end)] if end in one else one for one in answers]
+
+
+@cache
+def _asked(adapter: Path) -> tuple[Any, Any]:
+    """Return base and adapter, not loaded, and the tokenizer."""
     from bactrian.models.base import tokenizer_of
-    from bactrian.models.tokens import prompt_ids
-    from bactrian.publish.probes import PROBES
     from bactrian.publish.source import open_source
 
     source = open_source({adapter: 1.0})
-    tokenizer = tokenizer_of(source.base)
+    return source, tokenizer_of(source.base)
+
+
+def _prompts(adapter: Path) -> Answers:
+    from bactrian.models import prompts
+    from bactrian.models.tokens import prompt_ids
+    from bactrian.publish.probes import PROBES
+
+    source, tokenizer = _asked(adapter)
     style = prompts.style(source.prompt, tokenizer)
     return [list(ids) for ids in prompt_ids(tokenizer, [style.render(t) for t in PROBES.values()])]
 

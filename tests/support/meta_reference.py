@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,18 @@ def norm(values: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor
     return values * torch.rsqrt(values.pow(2).mean(-1, keepdim=True) + eps) * weight
 
 
+@lru_cache(maxsize=1)
+def _weights(file: Path, written: int) -> dict[str, torch.Tensor]:
+    """Read once for many tokens; ``written`` tells another file in its place."""
+    read = torch.load(file, weights_only=True, mmap=True)
+    return {name: tensor.float() for name, tensor in read.items()}
+
+
 def logits(folder: Path, ids: list[int]) -> torch.Tensor:
     """Return the logits [positions, vocabulary] of one text, in float32."""
     told = json.loads((folder / "params.json").read_text())
-    read = torch.load(folder / "consolidated.00.pth", weights_only=True, mmap=True)
-    weights = {name: tensor.float() for name, tensor in read.items()}
+    file = folder / "consolidated.00.pth"
+    weights = _weights(file, file.stat().st_mtime_ns)
     eps, turns = told["norm_eps"], rotations(told, len(ids))
     x = weights["tok_embeddings.weight"][ids]
     mask = torch.full((len(ids), len(ids)), float("-inf")).triu(1)

@@ -188,8 +188,10 @@ def _agreement(written: Sequence[int], wanted: Sequence[int]) -> int:
 
 
 def _ends_alike(written: Sequence[int], answer: Answer, endings: Sequence[int]) -> bool:
-    """Whether an answer that llama.cpp ended is ended by the model too."""
-    return len(written) == len(answer.tokens) or answer.tokens[len(written)] in endings
+    """Whether an answer that llama.cpp ended, with or without a token for it, is ended here too."""
+    if len(written) == len(answer.tokens) or (written and written[-1] in endings):
+        return True
+    return answer.tokens[len(written)] in endings
 
 
 def _is_tie(token: int, answer: Answer, place: int, limit: float | None) -> bool:
