@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from bactrian.errors import ConfigError, MissingExtra, ProviderError
+from bactrian import errors
+from bactrian.errors import BactrianError, ConfigError, MissingExtra, ProviderError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,19 @@ class Cluster:
     def threads(self) -> int:
         """How many threads a worker computes with."""
         return max(1, int(self.num_cpus))
+
+
+class Refused(NamedTuple):
+    """An error of ours that came up in another process, in a form that travels."""
+
+    kind: str
+    problem: str
+    hint: str
+
+    def error(self) -> BactrianError:
+        """Return the error as it was."""
+        made: type[BactrianError] = getattr(errors, self.kind, BactrianError)
+        return made(self.problem, self.hint)
 
 
 def connect(address: str) -> bool:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from bactrian import languages, registry
+from bactrian.cluster import Refused
 from bactrian.errors import ConfigError, MissingExtra, ProviderError
 from bactrian.ledger import key_of
 from bactrian.providers import Again, Answer, Request, Told
-from bactrian.providers.rayed import Answering, Rayed, Refused, rayed
+from bactrian.providers.rayed import Answering, Rayed, rayed
 from bactrian.recipe import Respond
 from bactrian.schema import Instruction
 

@@ -20,7 +20,7 @@ import orjson
 
 from bactrian.errors import AdapterError, ConfigError
 from bactrian.models.adapter_checks import holds_nothing, place_of
-from bactrian.models.base import Base
+from bactrian.models.base import Base, Location
 from bactrian.models.disk import writing
 
 FORMAT = 1
@@ -176,14 +176,19 @@ def hushed() -> Iterator[None]:
 
 def check_base(folder: Path, base: Base) -> None:
     """Raise AdapterError where the adapter was made for another base than this one."""
+    check_named_base(folder, base.location)
+    _check_shapes(folder, base)
+
+
+def check_named_base(folder: Path, base: Location) -> None:
+    """Raise AdapterError where ``bactrian.json`` names another base; no weights are needed."""
     facts = facts_of(folder)
-    if facts is not None and facts.base_fingerprint != base.location.fingerprint:
+    if facts is not None and facts.base_fingerprint != base.fingerprint:
         others = "other weights of" if facts.base == base.id else "another base:"
         raise AdapterError(
             f"{folder} was made for {others} {facts.base}, not {base.id}",
             f"name its own base: --base {facts.base}",
         )
-    _check_shapes(folder, base)
 
 
 def _check_shapes(folder: Path, base: Base) -> None:

@@ -11,10 +11,10 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from bactrian import errors, registry
-from bactrian.cluster import connect, first_line
+from bactrian import registry
+from bactrian.cluster import Refused, connect, first_line
 from bactrian.errors import BactrianError, ConfigError, ProviderError, did_you_mean
 from bactrian.events import emit
 from bactrian.providers import Again, Outcome, Request, Told
@@ -56,19 +56,6 @@ def rayed(kind: Kind, told: Told) -> Rayed:
             )
     section = told.section.model_copy(update={"options": given})
     return Rayed(kind, Told(section, told.folder, told.price), {**USUAL, **said})
-
-
-class Refused(NamedTuple):
-    """An error of ours that came up in an actor, in a form that travels."""
-
-    kind: str
-    problem: str
-    hint: str
-
-    def error(self) -> BactrianError:
-        """Return the error as it was."""
-        made: type[BactrianError] = getattr(errors, self.kind, BactrianError)
-        return made(self.problem, self.hint)
 
 
 class Answering:

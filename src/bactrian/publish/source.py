@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bactrian.errors import AdapterError, ConfigError
+from bactrian.errors import ConfigError
 from bactrian.models import adapters as adapter_folders
 from bactrian.models.adapters import AdapterFacts
 from bactrian.models.base import Location, locate
@@ -68,7 +68,7 @@ def open_source(
     revision = revisions.pop() if len(revisions) == 1 else ""
     location = locate(wanted, network=network, revision=revision)
     for one in chosen:
-        _check_base(one, location)
+        adapter_folders.check_named_base(one.folder, location)
     return Source(location, tuple(chosen), _style(chosen, prompt))
 
 
@@ -78,16 +78,6 @@ def _named(chosen: Chosen) -> str:
         return chosen.facts.base
     config = json.loads((chosen.folder / "adapter_config.json").read_text(encoding="utf-8"))
     return config.get("base_model_name_or_path") or ""
-
-
-def _check_base(chosen: Chosen, base: Location) -> None:
-    facts = chosen.facts
-    if facts is not None and facts.base_fingerprint != base.fingerprint:
-        others = "other weights of" if facts.base == base.id else "another base:"
-        raise AdapterError(
-            f"{chosen.folder} was made for {others} {facts.base}, not {base.id}",
-            f"name its own base: --base {facts.base}",
-        )
 
 
 def _style(chosen: list[Chosen], prompt: str) -> Told:

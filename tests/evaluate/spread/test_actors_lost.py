@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from bactrian.cluster import Cluster
+from bactrian.cluster import Cluster, Refused
 from bactrian.errors import AdapterError, ConfigError, RunError
 from bactrian.evaluate.spread import Unit, actors
 from bactrian.evaluate.spread.actors import Actors
-from bactrian.evaluate.spread.crew import Computed, Refused
+from bactrian.evaluate.spread.crew import Computed
 from bactrian.evaluate.spread.worker import Opened
 from bactrian.events import Event, reading
 

@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from bactrian.cluster import Refused
 from bactrian.errors import AdapterError, BactrianError, ConfigError, RunError
 from bactrian.evaluate.engine import Questions, Scorers, questions, scorers
-from bactrian.evaluate.spread.crew import Computed, Refused
+from bactrian.evaluate.spread.crew import Computed
 from bactrian.evaluate.spread.unloaded import planning, unloaded
 from bactrian.evaluate.spread.worker import Opened, agree, compute, opened_of
 from bactrian.evaluate.spread.works import Answering

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bactrian.cluster import Cluster, first_line
+from bactrian.cluster import Cluster, Refused, first_line
 from bactrian.errors import BactrianError, RunError
-from bactrian.evaluate.spread.crew import AT_ONCE, Computed, Done, Refused, Unit, Work
+from bactrian.evaluate.spread.crew import AT_ONCE, Computed, Done, Unit, Work
 from bactrian.evaluate.spread.worker import Opened, agree, compute, load, refused
 from bactrian.events import emit
 from bactrian.recipe import Recipe

@@ -6,9 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from bactrian import errors
-from bactrian.errors import BactrianError
-
 if TYPE_CHECKING:
     from bactrian.evaluate.engine import Scorers
 
@@ -48,19 +45,6 @@ class Crew(Protocol):
 
     def done(self, units: Iterable[Unit]) -> Iterator[Done]:
         """Yield every unit once, as they end; the next is asked for when there is room for it."""
-
-
-class Refused(NamedTuple):
-    """An error of ours that came up elsewhere, in a form that travels."""
-
-    kind: str
-    problem: str
-    hint: str
-
-    def error(self) -> BactrianError:
-        """Return the error as it was."""
-        made: type[BactrianError] = getattr(errors, self.kind, BactrianError)
-        return made(self.problem, self.hint)
 
 
 class Computed(NamedTuple):

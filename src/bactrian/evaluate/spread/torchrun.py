@@ -19,9 +19,10 @@ from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
 
+from bactrian.cluster import Refused
 from bactrian.errors import BactrianError, RunError
 from bactrian.evaluate.engine import Scorers
-from bactrian.evaluate.spread.crew import AT_ONCE, Computed, Done, Refused, Unit
+from bactrian.evaluate.spread.crew import AT_ONCE, Computed, Done, Unit
 from bactrian.evaluate.spread.worker import Opened, agree, compute, load, opened_of, refused
 from bactrian.processes import Processes, join
 from bactrian.recipe import Recipe

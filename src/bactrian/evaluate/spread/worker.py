@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bactrian.cluster import Refused
 from bactrian.errors import AdapterError, BactrianError, RunError
 from bactrian.evaluate.engine import Scorers, scorers
-from bactrian.evaluate.spread.crew import Computed, Refused, Work
+from bactrian.evaluate.spread.crew import Computed, Work
 from bactrian.events import Event, reading
 from bactrian.models.adapters import BASE
 from bactrian.models.architecture import Kind
