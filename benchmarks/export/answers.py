@@ -10,6 +10,11 @@ Answers = list[list[int]]
 """Token ids of each answer, in the order of the probes."""
 
 
+def base_of(adapter: Path) -> str:
+    """Return what the adapter calls its base."""
+    return str(_asked(adapter)[0].base.id)
+
+
 def of_base_and_adapter(adapter: Path, count: int) -> Answers:
     """Return what PEFT's model answers in float32, base and adapter apart."""
     from bactrian.models import adapters

@@ -78,7 +78,7 @@ def agreeing(adapter: Path, work: Path) -> Iterator[Figure]:
     Halves are held against the merged folder in halves, computed in float32: rounding alone may
     turn a word where two are as likely, and how often it does is told apart.
     """
-    base = ("export", "gguf", adapter, "--base-only", "--no-proof")
+    base = ("export", "gguf", "--base-only", "--base", answers.base_of(adapter), "--no-proof")
     run(*base, "--to", work / "base.gguf", "--type", "f32")
     run("export", "gguf-adapter", adapter, "--to", work / "a32.gguf", "--type", "f32", "--no-proof")
     whole = answers.of_base_and_adapter(adapter, TOKENS)

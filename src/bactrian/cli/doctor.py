@@ -19,6 +19,7 @@ EXTRAS = {
     "train": ("torch", "transformers", "peft", "accelerate", "datasets", "gguf", "safetensors"),
     "report": ("matplotlib", "numpy"),
     "chat": ("gradio", "fastapi", "uvicorn", "torch", "transformers", "peft"),
+    "llama-cpp": ("xllamacpp",),
 }
 NEEDS = {
     "translate": (),
@@ -29,6 +30,9 @@ NEEDS = {
     "eval": ("train",),
     "report": ("report",),
     "chat": ("chat",),
+    "export": ("train",),
+    "verify": ("train",),
+    "publish": ("train",),
     "demo": ("train", "report"),
 }
 KEYS = ("HF_TOKEN", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_APPLICATION_CREDENTIALS")
