@@ -49,6 +49,28 @@ def of_state_dict(folder: Path, adapter: Path, count: int) -> Answers:
     return _ended([greedy(folder, prompt, count) for prompt in _prompts(adapter)], adapter)
 
 
+def parting(folder: Path, adapter: Path, found: Answers, wanted: Answers) -> float:
+    """Return the largest gap, in nats, at which an answer leaves the wanted one; 0 where none does.
+
+    What the model of ``folder`` thinks of both tokens there, computed in float32.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    end = _asked(adapter)[1].eos_token_id
+    largest = 0.0
+    for prompt, one, other in zip(_prompts(adapter), found, wanted, strict=True):
+        if one == other:
+            continue
+        pairs = zip([*one, end], [*other, end], strict=False)
+        place, (a, b) = next((place, pair) for place, pair in enumerate(pairs) if len({*pair}) > 1)
+        with torch.inference_mode():
+            logits = model(torch.tensor([[*prompt, *other[:place]]])).logits[0, -1]
+        largest = max(largest, float(logits[b] - logits[a]))
+    return largest
+
+
 def _ended(answers: Answers, adapter: Path) -> Answers:
     """Return the answers up to EOS, which is left out: some programs write it, some do not."""
     end = _asked(adapter)[1].eos_token_id
