@@ -167,6 +167,11 @@ def test_numbers_are_written_with_a_true_minus_and_a_sign_where_asked() -> None:
         "+1.2", "−1.2", "0.0", "0.0",
     ]  # fmt: skip
     assert GRID.written(1234.5) == "1,234.5"
+    unbounded = Number(12.5, float("-inf"), float("inf"))
+    assert GRID.span(unbounded) == "−∞ to ∞"
+    assert r"$-$$\infty$ to $\infty$" in latex.render(
+        replace(GRID, groups=(Group("", (Line("all", (unbounded, None)),)),))
+    )
 
 
 def test_every_score_and_difference_stands_in_a_table() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -103,6 +104,8 @@ class Grid:
 
     def written(self, value: float) -> str:
         """Return a number as the table shows it, with a true minus."""
+        if math.isinf(value):
+            return "∞" if value > 0 else "−∞"
         text = f"{abs(value):,.{self.decimals}f}"
         if float(text.replace(",", "")) == 0:
             return text
