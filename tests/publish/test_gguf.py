@@ -20,8 +20,8 @@ from bactrian.publish import exported
 from bactrian.publish.exported import Exported
 from bactrian.publish.gguf import export, llama, proof, proving
 from bactrian.publish.gguf.export import Done, Wish, foretell, write_model
-from bactrian.publish.gguf.opened import Opened, open_place
 from bactrian.publish.gguf.rows import by_pairs
+from bactrian.publish.opened import Opened, open_place
 
 LANGUAGES = ("en", "zh", "hi", "ar", "ru", "th")
 
@@ -185,9 +185,8 @@ def test_without_room_for_the_model_only_ids_are_compared(
     tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("xllamacpp")
-    from bactrian.publish.gguf import reference
 
-    monkeypatch.setattr(reference, "memory_left", lambda: 1000)
+    monkeypatch.setattr(proving, "free_memory", lambda: 1000)
     done = written(open_place(tiny_llama), tmp_path / "model.gguf")
     assert done.proof is not None
     assert done.proof.ids.texts > 100

@@ -19,7 +19,7 @@ from gguf import GGUFReader
 from bactrian.errors import AdapterError, ConfigError, RunError
 from bactrian.publish.gguf import adapter, bloom, llama, proving
 from bactrian.publish.gguf.export import Done, Wish, foretell_adapter, write_adapter, write_model
-from bactrian.publish.gguf.opened import Opened, open_adapter, open_place
+from bactrian.publish.opened import Opened, open_adapter, open_place
 
 LINEAR = {
     "llama": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
@@ -130,9 +130,9 @@ def test_over_a_quantised_base_the_difference_is_measured(
 def test_without_room_for_the_model_no_base_is_written_for_a_proof(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bactrian.publish.gguf import export, reference
+    from bactrian.publish.gguf import export
 
-    monkeypatch.setattr(reference, "memory_left", lambda: 1000)
+    monkeypatch.setattr(proving, "free_memory", lambda: 1000)
     monkeypatch.setattr(export, "_base_file", None)
     assert alone(open_adapter(plain), tmp_path / "zh.gguf").proof is None
 

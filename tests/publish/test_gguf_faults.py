@@ -21,8 +21,8 @@ from bactrian.publish.gguf import bloom, llama, rope
 from bactrian.publish.gguf.export import Wish, foretell, write_model
 from bactrian.publish.gguf.families import FAMILIES, family_of
 from bactrian.publish.gguf.general import licence_of
-from bactrian.publish.gguf.opened import open_place
 from bactrian.publish.gguf.storage import Stored, pieces, type_of
+from bactrian.publish.opened import open_place
 
 PLAIN: dict[str, Any] = {
     "hidden_act": "silu",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bactrian.cli.options import DryRun, Json, need_extra
+from bactrian.cli.options import DryRun, Json, Network, Prompt, need_extra
 
 if TYPE_CHECKING:
     from bactrian.ui.chat import ModelSpeaker
@@ -18,15 +18,13 @@ def chat(
     adapter: Annotated[
         list[Path] | None, typer.Option("--adapter", help="PEFT folder; may be given again.")
     ] = None,
-    prompt: Annotated[
-        str, typer.Option("--prompt", help="Prompt style where no adapter says it.")
-    ] = "",
+    prompt: Prompt = "",
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 7860,
     token: Annotated[
         str, typer.Option("--token", help="Secret that other machines have to give.")
     ] = "",
-    network: Annotated[bool, typer.Option("--network", help="Let the Hub be asked.")] = False,
+    network: Network = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -77,16 +75,8 @@ def _speaker(base_id: str, folders: list[Path], prompt: str, network: bool) -> M
             "two adapter folders have the same name", "rename one: they are told apart by name"
         )
     facts = {name: adapters.facts_of(folder) for name, folder in named.items()}
-    styles = {said.mark: said for said in map(prompts.told_by, filter(None, facts.values()))}
-    if prompt:
-        styles = {prompt: prompts.told(prompt)}
-    if len(styles) > 1:
-        raise ConfigError(
-            f"the adapters were trained with different prompts: {', '.join(sorted(styles))}",
-            "open them apart, or choose one with --prompt",
-        )
+    told = prompts.common(facts.values(), prompt)
     base = load(base_id, network=network)
-    told = next(iter(styles.values()), prompts.Told(prompts.BACTRIAN.name))
     style = prompts.style(told, base.tokenizer)
     languages = {
         name: get(found.languages[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,11 @@ Languages = Annotated[
 Limit = Annotated[int, typer.Option("--limit", min=0, help="First rows or items only; 0 is all.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and end.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; words on stderr.")]
+Prompt = Annotated[str, typer.Option("--prompt", help="Prompt style where no adapter says it.")]
+Network = Annotated[bool, typer.Option("--network", help="Let the Hub be asked.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Take the place of what stands at --to.")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="section.key=value, in place of the recipe's.", metavar="KEY=VALUE"),
@@ -61,8 +67,7 @@ def verb(
     overrides: list[str] | None = None,
 ) -> Iterator[Verb]:
     """Open the workspace and, unless it is a dry run, keep a run directory while inside."""
-    from bactrian import events, runs
-    from bactrian.cli.terminal import reader
+    from bactrian import runs
     from bactrian.languages import parse
     from bactrian.providers.secrets import nothing_is_sent
     from bactrian.train.processes import after_main
@@ -80,13 +85,28 @@ def verb(
         with after_main():
             yield Verb(workspace, as_json, silent=True)
         return
-    with reader(as_json) as terminal, events.reading(terminal):
+    with telling(as_json):
         if dry_run:
             with nothing_is_sent():
                 yield Verb(workspace, as_json)
             return
         with runs.run(workspace.runs, name, workspace.recipe, ["bactrian", *sys.argv[1:]]):
             yield Verb(workspace, as_json)
+
+
+@contextmanager
+def telling(as_json: bool) -> Iterator[None]:
+    """Tell decisions, progress and warnings as they come, inside the block."""
+    from bactrian import events
+    from bactrian.cli.terminal import reader
+
+    with reader(as_json) as terminal, events.reading(terminal):
+        yield
+
+
+def typed() -> str:
+    """Return the command as it was typed, for a shell."""
+    return shlex.join(["bactrian", *sys.argv[1:]])
 
 
 def _speaks() -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bactrian.cli.options import Json, need_extra, shown
+from bactrian.cli.options import Json, Network, need_extra, shown
 
 if TYPE_CHECKING:
     from bactrian.publish.verify.finding import Report
@@ -28,7 +28,7 @@ def verify(
     base: Annotated[
         str, typer.Option("--base", help="Held against this base, not the one that it names.")
     ] = "",
-    network: Annotated[bool, typer.Option("--network", help="Let the Hub be asked.")] = False,
+    network: Network = False,
     as_json: Json = False,
 ) -> None:
     """Look at tensors, base, prompt and who opens it; nothing in it is run. Exit 1 on a fault."""

@@ -6,7 +6,7 @@ is what it was trained on. Of a style of the user's own the words travel with th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -154,6 +154,23 @@ def of(facts: AdapterFacts, tokenizer: ChatTemplated | None = None) -> PromptSty
 def told_by(facts: AdapterFacts) -> Told:
     """Return what an adapter's ``bactrian.json`` says of its style."""
     return Told(facts.prompt, facts.template)
+
+
+def common(facts: Iterable[AdapterFacts | None], prompt: str = "") -> Told:
+    """Return the one style of several adapters, or ``prompt``, which goes before what they say.
+
+    Adapters made elsewhere say nothing; where none says anything it is the usual one. Raises
+    ConfigError where they were trained with different ones.
+    """
+    if prompt:
+        return told(prompt)
+    styles = {said.mark: said for said in map(told_by, filter(None, facts))}
+    if len(styles) > 1:
+        raise ConfigError(
+            f"the adapters were trained with different prompts: {', '.join(sorted(styles))}",
+            "take them apart, or choose one with --prompt",
+        )
+    return next(iter(styles.values()), Told(BACTRIAN.name))
 
 
 def style(said: Told, tokenizer: ChatTemplated | None = None) -> PromptStyle:

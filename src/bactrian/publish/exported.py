@@ -74,9 +74,14 @@ def write(record: Exported, path: Path) -> None:
     path.write_bytes(told)
 
 
-def read(folder: Path) -> Exported | None:
-    """Return the record of a folder, None where it has none."""
-    path = folder / NAME
+def beside(place: Path) -> Path:
+    """Return where the record of a folder, or of a file, lies."""
+    return place / NAME if place.is_dir() else place.with_name(f"{place.name}.json")
+
+
+def read(place: Path) -> Exported | None:
+    """Return the record of a folder or a file, None where it has none."""
+    path = beside(place)
     if not path.is_file():
         return None
     told = json.loads(path.read_text(encoding="utf-8"))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from bactrian.errors import ConfigError
 from bactrian.models import adapters as adapter_folders
+from bactrian.models import prompts
 from bactrian.models.adapters import AdapterFacts
 from bactrian.models.base import Location, locate
-from bactrian.models.prompts import BACTRIAN, Told, told, told_by
+from bactrian.models.prompts import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def open_source(
     location = locate(wanted, network=network, revision=revision)
     for one in chosen:
         adapter_folders.check_named_base(one.folder, location)
-    return Source(location, tuple(chosen), _style(chosen, prompt))
+    return Source(location, tuple(chosen), prompts.common((one.facts for one in chosen), prompt))
 
 
 def _named(chosen: Chosen) -> str:
@@ -78,16 +79,3 @@ def _named(chosen: Chosen) -> str:
         return chosen.facts.base
     config = json.loads((chosen.folder / "adapter_config.json").read_text(encoding="utf-8"))
     return config.get("base_model_name_or_path") or ""
-
-
-def _style(chosen: list[Chosen], prompt: str) -> Told:
-    """Return the one style of all adapters, or the one that the user names."""
-    if prompt:
-        return told(prompt)
-    styles = {said.mark: said for said in (told_by(one.facts) for one in chosen if one.facts)}
-    if len(styles) > 1:
-        raise ConfigError(
-            f"the adapters were trained with different prompts: {', '.join(sorted(styles))}",
-            "choose one with --prompt",
-        )
-    return next(iter(styles.values()), Told(BACTRIAN.name))

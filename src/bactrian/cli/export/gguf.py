@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bactrian.cli.options import DryRun, Json, need_extra, shown
+from bactrian.cli.options import (
+    DryRun,
+    Json,
+    Network,
+    Overwrite,
+    Prompt,
+    need_extra,
+    shown,
+    telling,
+    typed,
+)
 
 if TYPE_CHECKING:
     from bactrian.publish.gguf.export import Done, Forecast
@@ -17,12 +27,9 @@ To = Annotated[Path, typer.Option("--to", help="The file to write: NAME.gguf.")]
 BaseOption = Annotated[
     str, typer.Option("--base", help="Where no adapter names it, or it lies elsewhere.")
 ]
-Prompt = Annotated[str, typer.Option("--prompt", help="Prompt style where no adapter says it.")]
 NoProof = Annotated[
     bool, typer.Option("--no-proof", help="Do not hold the file against llama.cpp.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file.")]
-Network = Annotated[bool, typer.Option("--network", help="Let the Hub be asked.")]
 
 
 def gguf(
@@ -48,7 +55,7 @@ def gguf(
     need_extra("gguf", "export gguf", "train")
     from bactrian.errors import ConfigError
     from bactrian.publish.gguf.export import Wish, foretell, write_model
-    from bactrian.publish.gguf.opened import open_place
+    from bactrian.publish.opened import open_place
 
     if (place is None) != base_only:
         raise ConfigError(
@@ -57,31 +64,11 @@ def gguf(
         )
     with telling(as_json):
         opened = open_place(place, base=base, prompt=prompt, network=network)
-        wish = Wish(to, type, command(), prove=not no_proof, overwrite=overwrite)
+        wish = Wish(to, type, typed(), prove=not no_proof, overwrite=overwrite)
         if dry_run:
             show_forecast(to, foretell(opened, wish), as_json)
             return
         show_done(write_model(opened, wish), as_json)
-
-
-def telling(as_json: bool) -> Any:
-    """Return a block inside which decisions and warnings are told as they come."""
-    from contextlib import ExitStack
-
-    from bactrian import events
-    from bactrian.cli.terminal import reader
-
-    stack = ExitStack()
-    stack.enter_context(events.reading(stack.enter_context(reader(as_json))))
-    return stack
-
-
-def command() -> str:
-    """Return what was typed."""
-    import shlex
-    import sys
-
-    return shlex.join(["bactrian", *sys.argv[1:]])
 
 
 def show_forecast(to: Path, told: Forecast, as_json: bool) -> None:

@@ -7,19 +7,17 @@ from typing import Annotated
 
 import typer
 
-from bactrian.cli.export.gguf import (
-    BaseOption,
+from bactrian.cli.export.gguf import BaseOption, NoProof, To, show_done, show_forecast
+from bactrian.cli.options import (
+    DryRun,
+    Json,
     Network,
-    NoProof,
     Overwrite,
     Prompt,
-    To,
-    command,
-    show_done,
-    show_forecast,
+    need_extra,
     telling,
+    typed,
 )
-from bactrian.cli.options import DryRun, Json, need_extra
 
 
 def gguf_adapter(
@@ -43,13 +41,13 @@ def gguf_adapter(
     need_extra("gguf", "export gguf-adapter", "train")
     from bactrian.errors import ConfigError
     from bactrian.publish.gguf.export import Wish, foretell_adapter, write_adapter
-    from bactrian.publish.gguf.opened import open_adapter
+    from bactrian.publish.opened import open_adapter
 
     if over is not None and not over.is_file():
         raise ConfigError(f"there is no file {over}", "make it: bactrian export gguf --base-only")
     with telling(as_json):
         opened = open_adapter(adapter, base=base, prompt=prompt, network=network)
-        wish = Wish(to, type, command(), prove=not no_proof, overwrite=overwrite)
+        wish = Wish(to, type, typed(), prove=not no_proof, overwrite=overwrite)
         if dry_run:
             show_forecast(to, foretell_adapter(opened, wish), as_json)
             return

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bactrian.cli.options import DryRun, Json, need_extra, shown
+from bactrian.cli.options import (
+    DryRun,
+    Json,
+    Network,
+    Overwrite,
+    Prompt,
+    need_extra,
+    shown,
+    telling,
+    typed,
+)
 
 if TYPE_CHECKING:
     from bactrian.publish.exported import Exported
@@ -39,7 +48,6 @@ Rank = Annotated[
     int, typer.Option("--rank", min=0, help="That svd cuts to; 0 is the adapters' largest.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of dare.")]
-Prompt = Annotated[str, typer.Option("--prompt", help="Prompt style where no adapter says it.")]
 Proof = Annotated[
     str, typer.Option("--proof", help="logits, weights, none; auto: logits where memory allows.")
 ]
@@ -49,10 +57,6 @@ Shard = Annotated[
 Dequantise = Annotated[
     bool, typer.Option("--dequantise", help="Make a quantised base plain first; it is said.")
 ]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Take the place of what stands at --to.")
-]
-Network = Annotated[bool, typer.Option("--network", help="Let the Hub be asked.")]
 
 
 def merged(
@@ -75,16 +79,14 @@ def merged(
 ) -> None:
     """Merge LoRA adapters into their base, prove it on prompts in many scripts, write a folder."""
     need_extra("peft", "export merged", "train")
-    from bactrian import events
-    from bactrian.cli.terminal import reader
     from bactrian.publish.merge.folder import Wish, write_merged
     from bactrian.publish.merge.mix import Mix
     from bactrian.publish.source import open_source
 
     # words that these do not know are refused by them, with those that they do
     mix = Mix(method, density, rank, seed)  # type: ignore[arg-type]
-    wish = Wish(to, mix, dtype, proof, overwrite, _command(), int(shard * 1e9))  # type: ignore[arg-type]
-    with reader(as_json) as terminal, events.reading(terminal):
+    wish = Wish(to, mix, dtype, proof, overwrite, typed(), int(shard * 1e9))  # type: ignore[arg-type]
+    with telling(as_json):
         source = open_source(_shares(adapters), base=base, prompt=prompt, network=network)
         if dry_run and not (dequantise and _tells_quantised(source, as_json)):
             _foretell(source, wish, as_json)
@@ -143,12 +145,6 @@ def _shares(told: list[str]) -> dict[Path, float]:
             raise ConfigError(f"{name} is named twice", "name it once, with the sum of its shares")
         found[Path(name)] = share
     return found
-
-
-def _command() -> str:
-    import shlex
-
-    return shlex.join(["bactrian", *sys.argv[1:]])
 
 
 def _foretell(source: Source, wish: Wish, as_json: bool) -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bactrian.cli.options import DryRun, Json, need_extra, shown
+from bactrian.cli.options import (
+    DryRun,
+    Json,
+    Network,
+    Overwrite,
+    Prompt,
+    need_extra,
+    shown,
+    telling,
+    typed,
+)
 
 if TYPE_CHECKING:
     from bactrian.publish.exported import Exported
-    from bactrian.publish.gguf.opened import Opened
+    from bactrian.publish.opened import Opened
     from bactrian.publish.state_dict import Written
     from bactrian.publish.weights import Weights
 
@@ -31,21 +39,20 @@ def state_dict(
     dtype: Annotated[
         Literal["f16", "bf16", "f32"], typer.Option("--dtype", help="f16 is what Meta published.")
     ] = "f16",
-    prompt: Annotated[
-        str, typer.Option("--prompt", help="Prompt style where no adapter says it.")
-    ] = "",
-    network: Annotated[bool, typer.Option("--network", help="Let the Hub be asked.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder.")] = False,
+    prompt: Prompt = "",
+    network: Network = False,
+    overwrite: Overwrite = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Write consolidated.00.pth and params.json of a LLaMA of any size, in Meta's layout."""
     need_extra("torch", "export state-dict", "train")
     from bactrian.publish import state_dict as states
-    from bactrian.publish.gguf.opened import open_place
+    from bactrian.publish.opened import open_place
 
-    opened = open_place(place, base=base, prompt=prompt, network=network)
-    weights, folder = _weights(opened), opened.source.base.folder
+    with telling(as_json):
+        opened = open_place(place, base=base, prompt=prompt, network=network)
+    weights, folder = opened.weights(), opened.source.base.folder
     if dry_run:
         shape = states.layout(weights, folder)
         needed = states.size(shape, DTYPES[dtype])
@@ -57,22 +64,12 @@ def state_dict(
         weights,
         folder,
         to,
-        lambda proof: _record(opened, folder, DTYPES[dtype], proof),
+        lambda proof: _record(opened, DTYPES[dtype], proof),
         dtype=DTYPES[dtype],
         words=_words(opened, weights),
         overwrite=overwrite,
     )
     _tell(to, dtype, done, as_json)
-
-
-def _weights(opened: Opened) -> Weights:
-    """Return base and adapter, summed in float32 so that they are rounded once, or a model."""
-    from bactrian.publish.merge import merged_weights
-    from bactrian.publish.weights import FolderWeights
-
-    if opened.source.adapters:
-        return merged_weights(opened.source, dtype="float32")
-    return FolderWeights(opened.source.base.folder)
 
 
 def _words(opened: Opened, weights: Weights) -> Path | None:
@@ -81,27 +78,13 @@ def _words(opened: Opened, weights: Weights) -> Path | None:
     return opened.source.adapters[0].folder if brought else None
 
 
-def _record(opened: Opened, folder: Path, dtype: str, proof: Written) -> Exported:
-    from bactrian.publish import exported
-
-    before, base = exported.read(folder), opened.source.base
-    return exported.Exported(
-        kind="state-dict",
-        base=before.base if before else base.id,
-        base_revision=before.base_revision if before else base.revision,
-        base_fingerprint=before.base_fingerprint if before else base.fingerprint,
-        parts=opened.parts,
-        method=opened.method,
-        dtype=dtype,
-        prompt=opened.source.prompt.name,
-        command=shlex.join(["bactrian", *sys.argv[1:]]),
-        proof={
-            "read_back": "every tensor equal to base and adapter, rounded to the dtype",
-            "tensors": proof.tensors,
-            "largest_rounding": proof.rounding,
-        },
-        template=opened.source.prompt.template,
-    )
+def _record(opened: Opened, dtype: str, proof: Written) -> Exported:
+    found = {
+        "read_back": "every tensor equal to base and adapter, rounded to the dtype",
+        "tensors": proof.tensors,
+        "largest_rounding": proof.rounding,
+    }
+    return opened.record("state-dict", dtype, typed(), found)
 
 
 def _tell(to: Path, dtype: str, done: Written, as_json: bool) -> None:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bactrian.cli.options import Json, need_extra, shown
+from bactrian.cli.options import (
+    Json,
+    Network,
+    Overwrite,
+    Prompt,
+    need_extra,
+    shown,
+    telling,
+)
 
 if TYPE_CHECKING:
     from bactrian.publish.vllm import Plan
@@ -22,9 +30,7 @@ def vllm(
         typer.Option("--to", help="Folder to make: chat template, serve.sh, ask.py."),
     ] = None,
     base: Annotated[str, typer.Option("--base", help="Where the adapters do not say it.")] = "",
-    prompt: Annotated[
-        str, typer.Option("--prompt", help="Prompt style where no adapter says it.")
-    ] = "",
+    prompt: Prompt = "",
     dtype: Annotated[
         str, typer.Option("--dtype", help="For vLLM: auto, bfloat16, float16, float32.")
     ] = "",
@@ -35,8 +41,8 @@ def vllm(
     name: Annotated[
         str, typer.Option("--served-model-name", help="What clients call a base from a folder.")
     ] = "",
-    network: Annotated[bool, typer.Option("--network", help="Let the Hub be asked.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder.")] = False,
+    network: Network = False,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Check adapters for vLLM and print the exact line that serves them beside their base."""
@@ -49,7 +55,8 @@ def vllm(
     if len({one.resolve() for one in adapters}) < len(adapters):
         raise ConfigError("an adapter is named twice", "name every folder once")
     shares = dict.fromkeys(adapters, 1.0)
-    source = open_source(shares, base=base, prompt=prompt, network=network)
+    with telling(as_json):
+        source = open_source(shares, base=base, prompt=prompt, network=network)
     tokenizer = tokenizer_of(source.base)
     told = plan(source, tokenizer, dtype=dtype, at_once=at_once, served=name)
     if to is not None:

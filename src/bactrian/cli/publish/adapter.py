@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bactrian.cli.options import DryRun, Json, Languages, need_extra
+from bactrian.cli.options import DryRun, Json, Languages, Prompt, need_extra
 from bactrian.cli.publish.offered import (
     BaseId,
     BaseLicence,
@@ -59,9 +59,7 @@ def adapter(
     dataset_id: DatasetId = "",
     licence: Licence = "",
     languages: Languages = "",
-    prompt: Annotated[
-        str, typer.Option("--prompt", help="Prompt style where no adapter says it.")
-    ] = "",
+    prompt: Prompt = "",
     example: Example = True,
     dry_run: DryRun = False,
     as_json: Json = False,

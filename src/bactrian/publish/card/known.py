@@ -294,14 +294,8 @@ def _exported(folder: Path) -> Exported | None:
     """Return the record of a folder, or of the first GGUF file in it that has one."""
     if (told := exported.read(folder)) is not None:
         return told
-    for path in sorted(folder.glob("*.gguf.json")):
-        record = _json(path)
-        parts = [
-            exported.Part(**{**one, "languages": tuple(one["languages"])})
-            for one in record["parts"]
-        ]
-        return Exported(**{**record, "parts": tuple(parts)})
-    return None
+    records = (exported.read(file) for file in sorted(folder.glob("*.gguf")))
+    return next(filter(None, records), None)
 
 
 def _weighed(folder: Path) -> tuple[int, int]:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import orjson
-
 from bactrian.errors import ConfigError
 from bactrian.files import atomic
 from bactrian.models import prompts
@@ -18,19 +16,19 @@ from bactrian.models.base import config_of, tokenizer_of
 from bactrian.models.disk import writing
 from bactrian.publish import exported
 from bactrian.publish.chat_template import chat_template
-from bactrian.publish.exported import Exported, check_room
+from bactrian.publish.exported import check_room
 from bactrian.publish.gguf import adapter, model, texts
 from bactrian.publish.gguf.choosing import vocabulary_of
 from bactrian.publish.gguf.families import family_of
 from bactrian.publish.gguf.general import general
-from bactrian.publish.gguf.opened import Opened, record_of
 from bactrian.publish.gguf.proof import Proof, limit_of, longest_prompt
 from bactrian.publish.gguf.proving import can_prove, has_room, limit_over, prove
 from bactrian.publish.gguf.storage import checked
 from bactrian.publish.gguf.vocabulary import readings
 from bactrian.publish.gguf.writing import bytes_of, write
+from bactrian.publish.opened import Opened
 from bactrian.publish.source import Source
-from bactrian.publish.weights import FolderWeights, Weights
+from bactrian.publish.weights import Weights
 
 ADAPTER_TYPES = ("f32", "f16")
 
@@ -163,17 +161,12 @@ def _planned(opened: Opened, type: str) -> tuple[model.Plan, Weights]:
     source = opened.source
     config = config_of(source.base)
     family = family_of(config, source.base.id)
-    weights: Weights = FolderWeights(source.base.folder)
-    if source.adapters:
-        from bactrian.publish.merge import merged_weights
-
-        merged = merged_weights(source, dtype="float32")
-        if merged.rows is not None:
-            raise ConfigError(
-                f"{source.adapters[0].folder} changes how many tokens the base has",
-                "merge it first (bactrian export merged), and write that folder as GGUF",
-            )
-        weights = merged
+    weights = opened.weights()
+    if getattr(weights, "rows", None) is not None:
+        raise ConfigError(
+            f"{source.adapters[0].folder} changes how many tokens the base has",
+            "merge it first (bactrian export merged), and write that folder as GGUF",
+        )
     return model.plan(family, config, weights, type), weights
 
 
@@ -201,7 +194,7 @@ def _unfinished(wish: Wish) -> Iterator[Path]:
     """Yield the path to write to; the record of a file that is replaced goes with it."""
     with writing(wish.to), atomic(wish.to) as path:
         yield path
-        record_of(wish.to).unlink(missing_ok=True)
+        exported.beside(wish.to).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -223,11 +216,10 @@ def _base_file(opened: Opened, wish: Wish, over: Path | None) -> Iterator[Path]:
 
 def _check_bare(over: Path) -> None:
     """Raise ConfigError for a file whose record says that an adapter is in it already."""
-    beside = record_of(over)
-    parts = orjson.loads(beside.read_bytes())["parts"] if beside.is_file() else ()
-    if parts:
+    record = exported.read(over)
+    if record is not None and record.parts:
         raise ConfigError(
-            f"{over} has the adapter {parts[0]['name']} in it already",
+            f"{over} has the adapter {record.parts[0].name} in it already",
             "name a file of the base alone: bactrian export gguf --base-only --base BASE",
         )
 
@@ -241,11 +233,5 @@ def _done(
 
 
 def _record(opened: Opened, wish: Wish, kind: str, found: Proof | None) -> None:
-    base = opened.base
-    said = opened.source.prompt
-    record = Exported(
-        kind=kind, base=base.id, base_revision=base.revision, base_fingerprint=base.fingerprint,
-        parts=opened.parts, method=opened.method, dtype=wish.type, prompt=said.name,
-        command=wish.command, proof=found.facts() if found else {}, template=said.template,
-    )  # fmt: skip
-    exported.write(record, record_of(wish.to))
+    record = opened.record(kind, wish.type, wish.command, found.facts() if found else {})
+    exported.write(record, exported.beside(wish.to))

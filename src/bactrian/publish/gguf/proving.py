@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ from bactrian.events import emit
 from bactrian.models import prompts
 from bactrian.models.base import tokenizer_of
 from bactrian.models.llamacpp import installed, named
+from bactrian.models.memory import free_memory
 from bactrian.publish.gguf import texts
 from bactrian.publish.gguf.asking import asking
-from bactrian.publish.gguf.opened import Opened, parameters_of
 from bactrian.publish.gguf.proof import ANSWER, Proof, limit_of, prove_ids, prove_logits, prove_turn
 from bactrian.publish.gguf.storage import FILE_TYPES
+from bactrian.publish.opened import Opened
 from bactrian.publish.weights import FolderWeights
 
 if TYPE_CHECKING:
@@ -66,10 +68,10 @@ def has_room(opened: Opened, file: int) -> bool:
     """Whether memory holds the model in float32 beside a file of so many bytes; says where not."""
     from bactrian.publish.gguf import reference
 
-    parameters = parameters_of(FolderWeights(opened.source.base.folder).shapes)
-    needed = reference.memory_needed(parameters, file)
-    left = reference.memory_left()
-    if left is None or needed <= left:
+    shapes = FolderWeights(opened.source.base.folder).shapes
+    needed = reference.memory_needed(sum(map(prod, shapes.values())), file)
+    left = free_memory()
+    if needed <= left:
         return True
     emit(
         "warning",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -58,15 +57,6 @@ def answers(
 def memory_needed(parameters: int, file: int) -> int:
     """Return bytes for the model in float32 beside a file that llama.cpp holds in memory."""
     return NUMBER * parameters + file + SPARE
-
-
-def memory_left() -> int | None:
-    """Return the bytes of memory that can still be had, None where the system does not say."""
-    path = Path("/proc/meminfo")
-    if not path.is_file():
-        return None
-    told = dict(line.split(":", 1) for line in path.read_text(encoding="ascii").splitlines())
-    return int(told["MemAvailable"].split()[0]) * 1024
 
 
 def _answer(model: Any, prompt: Sequence[int], count: int) -> Answer:

@@ -15,6 +15,7 @@ import torch
 from bactrian.errors import RunError
 from bactrian.events import emit
 from bactrian.models.base import quiet
+from bactrian.models.memory import free_memory
 from bactrian.models.prompts import PromptStyle
 from bactrian.publish.merge.changes import LowRank
 from bactrian.publish.merge.merged import MergedWeights
@@ -61,25 +62,6 @@ def prove(kind: Kind, written: Written, tokenizer: Any, style: PromptStyle) -> d
     if kind == "weights":
         return _by_weights(written.weights, written.folder)
     return _by_logits(written, tokenizer, style)
-
-
-def free_memory() -> int:
-    """Return the bytes that this machine, or this container, can still give."""
-    free = 1 << 62
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
-    limit, used = (_lines(Path(f"/sys/fs/cgroup/memory.{one}")) for one in ("max", "current"))
-    if limit and used and limit[0].isdigit():
-        free = min(free, int(limit[0]) - int(used[0]))
-    return free
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
 
 
 def _free_on_gpu() -> int:

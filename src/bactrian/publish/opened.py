@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from bactrian.errors import AdapterError, ConfigError
 from bactrian.models.base import Location, locate, tokenizer_of
 from bactrian.models.prompts import BACTRIAN, Told, told
 from bactrian.publish import exported
-from bactrian.publish.exported import Part
+from bactrian.publish.exported import Exported, Part
 from bactrian.publish.source import Source, open_source
+from bactrian.publish.weights import FolderWeights, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,31 @@ class Opened:
     def languages(self) -> tuple[str, ...]:
         """Every language of the adapters, in their order."""
         return tuple(dict.fromkeys(code for part in self.parts for code in part.languages))
+
+    def weights(self) -> Weights:
+        """Return base and adapter, summed in float32 so that they are rounded once, or a model."""
+        if self.source.adapters:
+            from bactrian.publish.merge import merged_weights
+
+            return merged_weights(self.source, dtype="float32")
+        return FolderWeights(self.source.base.folder)
+
+    def record(self, kind: str, dtype: str, command: str, proof: Mapping[str, Any]) -> Exported:
+        """Return what is kept of an export of it."""
+        base, said = self.base, self.source.prompt
+        return Exported(
+            kind=kind,
+            base=base.id,
+            base_revision=base.revision,
+            base_fingerprint=base.fingerprint,
+            parts=self.parts,
+            method=self.method,
+            dtype=dtype,
+            prompt=said.name,
+            command=command,
+            proof=proof,
+            template=said.template,
+        )
 
 
 def open_place(
@@ -90,19 +117,3 @@ def _whole(base: str, prompt: str, network: bool) -> Opened:
         return Opened(source, record.parts, True, where.folder.name, record.method, origin)
     name = Path(base).name if where.folder == Path(base).expanduser() else base
     return Opened(source, (), style is not None, name)
-
-
-def parameters_of(shapes: Any) -> int:
-    """Return how many numbers tensors of these shapes hold."""
-    total = 0
-    for shape in shapes.values():
-        size = 1
-        for side in shape:
-            size *= side
-        total += size
-    return total
-
-
-def record_of(path: Path) -> Path:
-    """Return where the record of a single file lies."""
-    return path.with_name(f"{path.name}.json")
