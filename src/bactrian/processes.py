@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,18 @@ def processes() -> Processes:
     return Processes(int(os.environ.get("RANK", "0")), world) if world > 1 else Processes()
 
 
+def shared_store(name: str) -> Any:
+    """Return what all processes see, apart from what else is kept there and from earlier starts.
+
+    torchrun keeps one store over its restarts where it was given a ``--master-port``; what the
+    processes of the first start left there would be taken for the second's.
+    """
+    from torch.distributed import PrefixStore, rendezvous
+
+    store, _, _ = next(rendezvous("env://"))
+    return PrefixStore(f"bactrian {name} {_restarts()}", store)
+
+
 def join() -> Processes:
     """Meet the other processes: NCCL on GPUs, each process its own, gloo on CPUs.
 
@@ -38,5 +51,13 @@ def join() -> Processes:
         import torch
         from accelerate import PartialState
 
-        PartialState(cpu=not torch.cuda.is_available())
+        told: dict[str, Any] = {}
+        if _restarts():
+            told = {"rank": found.rank, "world_size": found.world, "store": shared_store("join")}
+        PartialState(cpu=not torch.cuda.is_available(), **told)
     return found
+
+
+def _restarts() -> int:
+    """Return how often torchrun has started these processes again."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))

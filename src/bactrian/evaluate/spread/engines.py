@@ -14,7 +14,7 @@ from bactrian.evaluate.engine import Scorers, scorers
 from bactrian.evaluate.tasks.finding import tasks
 from bactrian.events import emit
 from bactrian.models.base import of, place_of
-from bactrian.processes import Processes, join
+from bactrian.processes import Processes, join, shared_store
 from bactrian.workspace import Workspace
 
 Engine = Callable[[Workspace, Mapping[str, Path]], AbstractContextManager[Scorers]]
@@ -65,7 +65,7 @@ def over_processes(found: Processes) -> Iterator[Engine]:
     """
     from bactrian.evaluate.spread import torchrun
 
-    line = torchrun.line()
+    line = shared_store("eval")
     begun = []
 
     @contextmanager
@@ -91,7 +91,7 @@ def work(workspace: Workspace, adapters: Mapping[str, Path], found: Processes) -
     """Be one of torchrun's processes beyond the first: compute what that one gives out."""
     from bactrian.evaluate.spread import torchrun
 
-    torchrun.serve(workspace.recipe, adapters, found, torchrun.line())
+    torchrun.serve(workspace.recipe, adapters, found, shared_store("eval"))
 
 
 def room(cluster: Cluster) -> int:

@@ -6,7 +6,6 @@ would wait for another that is gone: torchrun ends the others where one dies.
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import time
@@ -31,15 +30,6 @@ TURN_SECONDS = 0.02
 FOR_EVER = timedelta(days=365)
 WORD = "word"
 BEGIN, END = b"begin", b"end"
-
-
-def line() -> Any:
-    """Return what torchrun's processes share, apart from what else they keep there."""
-    from torch.distributed import PrefixStore, rendezvous
-
-    shared, _, _ = next(rendezvous("env://"))
-    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return PrefixStore(f"bactrian eval {restarts}", shared)
 
 
 @dataclass(slots=True)
