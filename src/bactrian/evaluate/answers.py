@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from bactrian import table
-from bactrian.evaluate.backends.served import Served
+from bactrian.evaluate import backends
 from bactrian.evaluate.engine import Scorers
 from bactrian.evaluate.spread import Unit
-from bactrian.evaluate.spread.works import Writing
+from bactrian.evaluate.spread.works import Answering
+from bactrian.evaluate.writer import Writer
 from bactrian.events import emit
 from bactrian.files import write_text
 from bactrian.models import prompts
-from bactrian.models.generation import GenerationSettings
+from bactrian.models.generation import Generated
+from bactrian.schema import Example
 from bactrian.workspace import Workspace
 
 
@@ -32,8 +34,6 @@ def write_answers(workspace: Workspace, scorers: Scorers) -> None:
 
 def _answers(workspace: Workspace, scorers: Scorers) -> Iterator[dict[str, Any]]:
     recipe = workspace.recipe
-    settings = GenerationSettings(temperature=0, beams=1, max_tokens=recipe.eval.sample_tokens)
-    style = prompts.get(recipe.train.prompt, scorers.base.tokenizer, workspace.recipe_folder)
     splits = {one.code: workspace.split(one.code, "validation") for one in workspace.languages}
     rows = [
         replace(row.example, language=code)
@@ -41,15 +41,13 @@ def _answers(workspace: Workspace, scorers: Scorers) -> Iterator[dict[str, Any]]
         if table.info(path) is not None
         for row in islice(table.read(path), recipe.eval.samples)
     ]
-    asked = [
-        (place, Writing(name, style.render(row.instruction, row.input), settings))
-        for place, row in enumerate(rows)
-        for name in scorers.keys
-    ]
+    asked = _asked(scorers, _prompts(workspace, scorers.writer, rows), recipe.eval.sample_tokens)
     texts: dict[tuple[int, str], str] = {}
-    for (place, writing), text in _written(scorers, asked):
-        texts[place, writing.model] = text.strip()
-        emit("progress", task="sample answers", done=len(texts), total=len(asked))
+    total = len(rows) * len(scorers.keys)
+    for (places, work), written in _written(scorers, asked):
+        for place, one in zip(places, written, strict=True):
+            texts[place, work.model] = one.text.strip()
+        emit("progress", task="sample answers", done=len(texts), total=total)
     for place, example in enumerate(rows):
         yield {
             "id": example.id,
@@ -60,19 +58,34 @@ def _answers(workspace: Workspace, scorers: Scorers) -> Iterator[dict[str, Any]]
         }
 
 
-Asked = tuple[int, Writing]
-"""The place of a row, and what is written to it."""
+def _prompts(
+    workspace: Workspace, writer: Writer, rows: Sequence[Example]
+) -> list[tuple[int, ...]]:
+    """Return what each row is asked, as the writer reads it."""
+    told = prompts.told(workspace.recipe.train.prompt, workspace.recipe_folder)
+    style = prompts.style(told, writer.tokenizer)
+    texts = [style.render(row.instruction, row.input) for row in rows]
+    backends.prepare(writer.tokenizer, ((text, "") for text in texts), "apart")
+    return [tuple(writer.encode(text)) for text in texts]
 
 
-def _written(scorers: Scorers, asked: Sequence[Asked]) -> Iterator[tuple[Asked, str]]:
+Asked = tuple[tuple[int, ...], Answering]
+"""The places of rows, and what is answered there."""
+
+
+def _asked(scorers: Scorers, rows: Sequence[tuple[int, ...]], most: int) -> Iterator[Asked]:
+    """Yield what is to be answered: in this process one prompt by itself, as a reader has it."""
+    for places in scorers.writer.plan(list(map(len, rows)), most, budget=1):
+        for name in scorers.keys:
+            yield places, Answering(name, tuple(rows[place] for place in places), most)
+
+
+def _written(
+    scorers: Scorers, asked: Iterable[Asked]
+) -> Iterator[tuple[Asked, Sequence[Generated]]]:
     """Yield what each was answered, in any order."""
-    if scorers.crew is not None:
-        units = (Unit(one[1], "sample answers", one) for one in asked)
-        yield from ((done.unit.whose, done.result) for done in scorers.crew.done(units))
+    if scorers.crew is None:
+        yield from ((one, one[1].done_by(scorers)) for one in asked)
         return
-    for one in asked:
-        writing = one[1]
-        if isinstance(scorers.model, Served):
-            yield one, scorers.model.written(writing.prompt, writing.settings)
-        else:
-            yield one, writing.done_by(scorers)
+    units = (Unit(one[1], "sample answers", one) for one in asked)
+    yield from ((done.unit.whose, done.result) for done in scorers.crew.done(units))

@@ -18,6 +18,7 @@ from bactrian import table
 from bactrian.errors import AdapterError, DataError
 from bactrian.evaluate.store import Scored, Store
 from bactrian.evaluate.tasks import Item, Rules
+from bactrian.evaluate.writer import Here, Writer
 from bactrian.events import emit
 from bactrian.models.adapters import BASE, WEIGHTS, attach
 from bactrian.models.base import Base
@@ -46,6 +47,7 @@ class Scorers:
     base: Base
     model: Any
     scorer: Scorer
+    writer: Writer
     keys: Mapping[str, str]
     """Name (``base`` first) to the hash of what computes the numbers."""
     crew: Crew | None = None
@@ -88,7 +90,7 @@ def scorers(base: Base, adapters: Mapping[str, Path]) -> Scorers:
     """Attach the adapters; raises AdapterError for one that is not in order or not of this base."""
     model = attach(base, adapters) if adapters else base.model
     keys = keys_of(base.location.fingerprint, adapters, base.precision)
-    return Scorers(base, model, scorer(model), keys)
+    return Scorers(base, model, scorer(model), Here(base, model), keys)
 
 
 def keys_of(fingerprint: str, adapters: Mapping[str, Path], precision: str) -> dict[str, str]:

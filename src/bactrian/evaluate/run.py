@@ -77,7 +77,9 @@ def evaluate(
             "a backend is one model, and adapters are named besides",
             "have the server put the adapter on, and name it by --model",
         )
-    with backends.opened(workspace.recipe.eval, workspace.recipe_folder) as served:
+    recipe = workspace.recipe
+    chat = recipe.train.prompt == "chat"
+    with backends.opened(recipe.eval, workspace.recipe_folder, chat) as served:
         return _evaluate(workspace, adapters, _here(None), served)
 
 

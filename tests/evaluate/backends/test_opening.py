@@ -18,6 +18,7 @@ from bactrian.evaluate.engine import answer, questions, scorers
 from bactrian.evaluate.run import evaluate
 from bactrian.evaluate.store import Scored, open_store
 from bactrian.evaluate.tasks import Item, Rules
+from bactrian.models.scoring import Batch, Request
 from bactrian.recipe.sections.evaluate import Eval
 from bactrian.workspace import Workspace
 
@@ -140,8 +141,9 @@ def test_what_cannot_be_asked_is_refused_by_name(
     words: str,
 ) -> None:
     section = Eval.model_validate({"backend": serve(**traits).address, **told})
-    with pytest.raises(error, match=words), backends.opened(section, tmp_path):
-        pass
+    asked = Batch((0,), (Request((1,), (2,)),))
+    with pytest.raises(error, match=words), backends.opened(section, tmp_path) as ready:
+        ready.scorer.score(asked)
 
 
 def test_a_key_stays_the_same_and_tells_models_apart(serve: Serve, tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_a_whole_evaluation_by_a_server(
     assert {score.model for score in done.results.scores} == {name}
     assert {score.language for score in done.results.scores} >= {"zh", "vi"}
     told = json.loads((made.results / "answers.json").read_text("utf-8"))
-    assert [one["answers"] for one in told] == [[{"model": name, "text": "so"}]] * 2
+    assert [[one["model"] for one in row["answers"]] for row in told] == [[name]] * 2
     assert not evaluate(made, []).fresh
     with pytest.raises(BactrianError):
         evaluate(made, ["toy"])

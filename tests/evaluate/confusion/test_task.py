@@ -8,15 +8,14 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from bactrian import table
 from bactrian.cli import main
-from bactrian.errors import ConfigError, DataError
-from bactrian.evaluate.confusion import asking
+from bactrian.errors import DataError
+from bactrian.evaluate import writer
 from bactrian.evaluate.confusion.numbers import METRICS
 from bactrian.evaluate.confusion.task import Confusion
 from bactrian.evaluate.engine import Scorers, scorers
@@ -95,7 +94,7 @@ def test_a_killed_run_goes_on_where_it_was(
             raise KeyboardInterrupt
         return generate_together(*told)
 
-    monkeypatch.setattr(asking, "generate_together", dies)
+    monkeypatch.setattr(writer, "generate_together", dies)
     with pytest.raises(KeyboardInterrupt):
         Confusion(workspace).beside(ready, {}, 100)
     kept = rows(workspace)
@@ -149,12 +148,6 @@ def test_a_language_without_held_out_rows_is_refused_before_weights_are_loaded(
     workspace.split("km", "validation").unlink()
     with pytest.raises(DataError, match="does not exist"):
         evaluate(workspace, [], base=lambda: pytest.fail("loaded"))
-
-
-def test_a_model_that_is_elsewhere_is_refused(make_workspace: MakeWorkspace) -> None:
-    elsewhere = SimpleNamespace(model=object(), crew=None)
-    with pytest.raises(ConfigError, match="write answers"):
-        Confusion(make_workspace("km", *SETTINGS)).beside(cast("Scorers", elsewhere), {}, 9)
 
 
 def test_the_report_shows_every_share_and_difference(make_workspace: MakeWorkspace) -> None:

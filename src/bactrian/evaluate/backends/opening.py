@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from bactrian.evaluate.backends.echo import PATH, PROBE, Echo
 from bactrian.evaluate.backends.gguf import file_of, hash_of
 from bactrian.evaluate.backends.llamacpp import PATH as COMPLETION
 from bactrian.evaluate.backends.llamacpp import Forced, properties
-from bactrian.evaluate.backends.served import Served, ServedScorer
+from bactrian.evaluate.backends.served import NoWay, Served, ServedScorer, Way
 from bactrian.evaluate.backends.wire import Server
 from bactrian.evaluate.backends.words import PATH as TOKENIZE
 from bactrian.evaluate.backends.words import Letters, Words, ids_in
+from bactrian.evaluate.backends.writing import ServedWriter, Turns
 from bactrian.evaluate.engine import VERSION, Scorers
 from bactrian.events import emit
 from bactrian.models.base import Base, Location
@@ -31,11 +32,12 @@ LASTING_HERE = ("model_path", "model_ftype", "build_info")
 
 
 @contextmanager
-def opened(told: Eval, folder: Path) -> Iterator[Scorers]:
+def opened(told: Eval, folder: Path, chat: bool = False) -> Iterator[Scorers]:
     """Open what ``eval.backend`` names, as scorers of one model; closed after the block.
 
-    A file is relative to ``folder``. Raises ConfigError, by name, for what is not there and for a
-    server without log-likelihoods of given texts.
+    A file is relative to ``folder``. With ``chat`` prompts are what a user says, and the template
+    is the server's. Raises ConfigError, by name, for what is not there, and once they are asked
+    for, where a server gives no log-likelihoods of given texts.
     """
     with ExitStack() as stack:
         mark, address = "", told.backend
@@ -45,13 +47,13 @@ def opened(told: Eval, folder: Path) -> Iterator[Scorers]:
             address = stack.enter_context(serving(file)) + "/v1"
         server = Server(address, told.backend_concurrency, told.backend_key)
         stack.enter_context(closing(server))
-        ready = _scorers(server, told, mark)
+        ready = _scorers(server, told, mark, chat)
         yield ready
         if spanned := getattr(ready.scorer, "spanned", 0):
             emit("warning", text=f"{address}: in {spanned} options a token spanned the join")
 
 
-def _scorers(server: Server, told: Eval, mark: str) -> Scorers:
+def _scorers(server: Server, told: Eval, mark: str, chat: bool) -> Scorers:
     """Find out what listens, and how it can be asked."""
     about = {} if mark else _model(server, told.backend_model)
     model = str(about.get("id", ""))
@@ -61,7 +63,8 @@ def _scorers(server: Server, told: Eval, mark: str) -> Scorers:
     else:
         base, scorer = _by_echo(server, model, about, _hash(server, about, {}))
     key = table.hash_of(VERSION, "served", base.location.fingerprint, base.dtype)
-    return Scorers(base, base.model, scorer, {told.backend_name: key})  # type: ignore[arg-type]
+    writer = ServedWriter(base.model, Turns() if chat else base.tokenizer)
+    return Scorers(base, base.model, scorer, writer, {told.backend_name: key})  # type: ignore[arg-type]
 
 
 def _by_forcing(
@@ -90,15 +93,25 @@ def _by_echo(
     reply = server.look("POST", TOKENIZE, body(PROBE, True)).body
     by_text = ids_in(reply) is None
     tokens = Letters() if by_text else Words(server, body)
-    way = Echo(server, model, by_text, ids_in(reply) or ())
-    how = "texts, cut where tokens begin" if by_text else "its own token ids"
-    emit("decision", text=f"{server.address}: echo of {how}")
+    way, more = _echo(server, model, by_text, ids_in(reply) or ())
     longest = 0
     if isinstance(reply, dict) and not by_text:
         longest = int(reply.get("max_model_len") or about.get("max_model_len") or 0)
     where = Location(model, Path(), "", mark)
-    made = Served(server, model, max(0, longest - way.more))
+    made = Served(server, model, max(0, longest - more))
     return Base(where, made, tokens, "server", "served"), ServedScorer(server, PATH, way)
+
+
+def _echo(server: Server, model: str, by_text: bool, probe: Sequence[int]) -> tuple[Way, int]:
+    """Return how log-likelihoods are asked for, and the tokens that have to be written for them."""
+    try:
+        way = Echo(server, model, by_text, probe)
+    except ConfigError as error:
+        emit("decision", text=f"{server.address}: writes, and gives no log-likelihoods")
+        return NoWay(error), 0
+    how = "texts, cut where tokens begin" if by_text else "its own token ids"
+    emit("decision", text=f"{server.address}: echo of {how}")
+    return way, way.more
 
 
 def _model(server: Server, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A served model in the place of a loaded one: plans requests, scores them, writes answers."""
+"""A served model in the place of a loaded one: plans requests and scores them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
-from bactrian.errors import ConfigError
+from bactrian.errors import BactrianError
 from bactrian.evaluate.backends.echo import Counted
 from bactrian.evaluate.backends.wire import Server
-from bactrian.models.generation import GenerationSettings
 from bactrian.models.scoring import Batch, Likelihood, Request
 
-WRITTEN = "/v1/completions"
 WAVES = 8
 """Texts of a batch for each that is on its way: what a kill loses, and how often one is waited
 for at the end of a batch."""
@@ -31,6 +29,27 @@ class Way(Protocol):
 
     def read(self, replies: Sequence[Any], request: Request) -> Likelihood:
         """Return what the replies to them say."""
+
+
+class NoWay:
+    """A server that writes and gives no log-likelihoods: says so once they are asked for."""
+
+    def __init__(self, why: BactrianError) -> None:
+        self.why = why
+
+    def bodies(self, request: Request) -> list[dict[str, Any]]:
+        """Raise what was found when the server was opened."""
+        raise self.why
+
+    def further(
+        self, request: Request, place: int, reply: Any, tries: int
+    ) -> dict[str, Any] | None:
+        """Raise the same."""
+        raise self.why
+
+    def read(self, replies: Sequence[Any], request: Request) -> Likelihood:
+        """Raise the same."""
+        raise self.why
 
 
 class ServedScorer:
@@ -88,7 +107,7 @@ class ServedScorer:
 
 
 class Served:
-    """What is asked of a model besides log-likelihoods."""
+    """What is asked of a model that is at a server: its name there and the longest text."""
 
     def __init__(self, server: Server, model: str, longest: int) -> None:
         """Take its name at the server and the longest text in tokens, 0 where unknown."""
@@ -107,24 +126,6 @@ class Served:
 
     def set_adapter(self, name: str) -> None:
         """Need nothing: a served model is one model, whatever it is called."""
-
-    def written(self, prompt: Any, settings: GenerationSettings) -> str:
-        """Return what the model writes after a prompt (a text or token ids)."""
-        told = settings.model_dump()
-        if settings.beams_used > 1 and settings.temperature:
-            raise ConfigError("a server draws without beams", "set beams = 1")
-        body = {
-            "model": self.name,
-            "prompt": prompt,
-            **{name: told[name] for name in ("max_tokens", "temperature", "top_p", "seed")},
-        }
-        (reply,) = self.server.each(WRITTEN, [body])
-        try:
-            return str(reply["choices"][0]["text"])
-        except (KeyError, IndexError, TypeError):
-            raise ConfigError(
-                f"{self.server.address} writes no text at {WRITTEN}", "leave eval.samples = 0"
-            ) from None
 
 
 def prepare(tokenizer: Any, pairs: Iterable[tuple[str, str]], join: str) -> None:

@@ -116,7 +116,8 @@ class Server:
                 raise ConfigError(
                     f"{self.address} knows no such model, or nothing at {path}: "
                     f"{said_in(reply.data) or 'HTTP 404'}",
-                    f"name the model as {self.address}/models does: --model NAME",
+                    f"name the model as {self.address}/models does: --model NAME; "
+                    'of conversations alone: train.prompt = "chat"',
                 )
             outcome = refusal(reply, self.address)
             if isinstance(outcome, NoAnswer):

@@ -14,6 +14,8 @@ from bactrian.evaluate.backends.wire import Server
 Body = Callable[[str, bool], dict[str, object]]
 """The body that asks for the ids of a text, with or without what begins one."""
 PATH = "/tokenize"
+NOT_SAID = 1 << 60
+"""Tokens of the longest text, as far as a tokenizer knows: the server's model has its own."""
 
 
 class Words:
@@ -21,6 +23,7 @@ class Words:
 
     bos_token: str | None = None
     eos_token: str | None = None
+    model_max_length = NOT_SAID
 
     def __init__(self, server: Server, body: Body, end: str = "") -> None:
         """Ask how the server begins and ends a text; ``end`` is its end token where known."""
@@ -43,6 +46,10 @@ class Words:
         if isinstance(texts, str):
             return {"input_ids": self._ids([texts], add_special_tokens)[0]}
         return {"input_ids": self._ids(texts, add_special_tokens)}
+
+    def decode(self, token: int) -> str:
+        """Return nothing: what a server calls the token that begins a text is its own affair."""
+        return ""
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, begun as the server begins one."""
@@ -90,6 +97,7 @@ class Letters:
     bos_token_id = 0
     """Stands for whatever the server puts before a text; ``text_of`` leaves it out."""
     eos_token_id: int | None = None
+    model_max_length = NOT_SAID
 
     def __call__(
         self, texts: str | Sequence[str], add_special_tokens: bool = True
@@ -98,6 +106,10 @@ class Letters:
         if isinstance(texts, str):
             return {"input_ids": self.encode(texts)}
         return {"input_ids": list(map(self.encode, texts))}
+
+    def decode(self, token: int) -> str:
+        """Return the letter; nothing for what stands before a text."""
+        return text_of([token])
 
     def encode(self, text: str) -> list[int]:
         """Return the code points."""

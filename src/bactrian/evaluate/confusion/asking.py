@@ -11,7 +11,6 @@ from bactrian.evaluate.engine import Scorers
 from bactrian.evaluate.spread import Crew, Unit
 from bactrian.evaluate.spread.works import Answering
 from bactrian.events import emit
-from bactrian.models.batched import batches, generate_together, takes_padding
 from bactrian.models.generation import Generated
 
 VERSION = 1
@@ -24,7 +23,7 @@ class Prompts:
 
     language: str
     ids: Mapping[str, tuple[int, ...]]
-    """Token ids by item."""
+    """Token ids by item, or code points where a server takes texts alone."""
     most: int
     """Longest answer in tokens; prompt and answer fit the model together."""
     budget: int
@@ -49,12 +48,7 @@ def ask(ready: Scorers, prompts: Prompts, answers: Answers) -> dict[str, dict[st
         for name, key in ready.keys.items():
             if name in lacking:
                 with ready.using(name):
-                    texts = generate_together(
-                        ready.model,
-                        ready.base.tokenizer,
-                        [prompts.ids[item] for item in batch],
-                        prompts.most,
-                    )
+                    texts = ready.writer.greedy([prompts.ids[item] for item in batch], prompts.most)
                 answers.put(key, prompts.key, _written(batch, texts))
             done += len(batch)
             emit("progress", task=f"answers {prompts.language}", done=done, total=total)
@@ -85,9 +79,8 @@ def _batches(
     """Yield the items of each batch, with the models of which an answer is missing."""
     items = list(prompts.ids)
     found = {name: answers.get(key, prompts.key) for name, key in ready.keys.items()}
-    budget = prompts.budget if takes_padding(ready.base.model) else 1
     lengths = [len(ids) for ids in prompts.ids.values()]
-    for places in batches(lengths, prompts.most, budget):
+    for places in ready.writer.plan(lengths, prompts.most, prompts.budget):
         batch = [items[place] for place in places]
         yield batch, [n for n, there in found.items() if any(item not in there for item in batch)]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from bactrian import __version__, table, text
 from bactrian.errors import ConfigError, DataError
+from bactrian.evaluate import backends
 from bactrian.evaluate.compare import Draws
 from bactrian.evaluate.confusion import judging
 from bactrian.evaluate.confusion.answers import NAME, Answers, Written, open_answers
@@ -28,7 +29,6 @@ from bactrian.events import emit
 from bactrian.files import write_text
 from bactrian.languages import Language
 from bactrian.models import prompts
-from bactrian.models.generation import context, encode
 from bactrian.schema import Example
 from bactrian.workspace import Workspace
 
@@ -114,15 +114,7 @@ class Confusion:
         return Chosen(language, tuple(examples), passed_over)
 
     def beside(self, ready: Scorers, found: Mapping[str, Any], draws: int) -> Numbers:
-        """Have every model answer what is not answered yet, and return the numbers.
-
-        Raises ConfigError where the model is not here: a server's answers are not told as cut.
-        """
-        if ready.crew is None and not hasattr(ready.model, "generate"):
-            raise ConfigError(
-                f"{self.name} has models write answers, which a backend does not do here",
-                "leave it out, or measure it without --backend",
-            )
+        """Have every model answer what is not answered yet, and return the numbers."""
         recipe = self.workspace.recipe
         spoken: list[Spoken] = []
         lines: list[str] = []
@@ -179,18 +171,19 @@ class Confusion:
 
     def _prompts(self, ready: Scorers, chosen: Chosen) -> tuple[Prompts, int]:
         """Return the prompts as token ids, and how many leave no room for an answer."""
-        recipe, tokenizer = self.workspace.recipe, ready.base.tokenizer
-        style = prompts.style(self.told, tokenizer)
+        recipe, writer = self.workspace.recipe, ready.writer
+        style = prompts.style(self.told, writer.tokenizer)
         most = recipe.eval.answer_tokens
-        limit = context(ready.model, tokenizer)
+        asked = {row.id: style.render(row.instruction, row.input) for row in chosen.examples}
+        backends.prepare(writer.tokenizer, ((prompt, "") for prompt in asked.values()), "apart")
         ids: dict[str, tuple[int, ...]] = {}
-        for row in chosen.examples:
+        for item, prompt in asked.items():
             try:
-                one = encode(ready.model, tokenizer, style.render(row.instruction, row.input))
+                one = writer.encode(prompt)
             except ConfigError:
                 continue  # longer than the model by itself: counted with the others
-            if limit is None or len(one) + most <= limit:
-                ids[row.id] = tuple(one)
+            if writer.limit is None or len(one) + most <= writer.limit:
+                ids[item] = tuple(one)
         told = Prompts(chosen.language.code, ids, most, recipe.eval.batch_tokens)
         return told, len(chosen.examples) - len(ids)
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bactrian import __version__, table
-from bactrian.errors import ConfigError
-from bactrian.evaluate.backends.served import Served
+from bactrian.evaluate.backends.writing import ServedWriter
 from bactrian.evaluate.engine import Scorers
 from bactrian.evaluate.lm_eval.columns import Column, Draws, Numbers, Place, columns, numbers
 from bactrian.evaluate.lm_eval.leaves import SEED, Asked, Leaf, asked, quiet
@@ -50,11 +49,6 @@ def run(
     """
     if not found:
         return Numbers()
-    if isinstance(ready.model, Served):
-        raise ConfigError(
-            f"{name} asks for more than options, which a backend does not give",
-            "leave it out, or measure it without --backend",
-        )
     given: dict[str, dict[str, list[Column]]] = {}
     notes: list[str] = []
     for model in ready.keys:
@@ -103,10 +97,7 @@ def _run(
     """Return the columns of each task under the model that is switched on, and notes."""
     from lm_eval.evaluator import evaluate
 
-    from bactrian.evaluate.lm_eval.model import BactrianLM
-
-    model = BactrianLM(ready, batch_tokens=limits.tokens)
-    model.bars = False  # our own lines tell
+    model = _model(ready, limits.tokens)
     for leaf in found:
         leaf.task.set_fewshot_seed(seed=SEED)
     with quiet():
@@ -119,6 +110,19 @@ def _run(
         )
     noted = results["samples"]
     return {leaf.name: _columns(leaf, noted[leaf.name]) for leaf in found}, model.notes()
+
+
+def _model(ready: Scorers, budget: int) -> Any:
+    """Return what lm-eval asks; without bars, as our own lines tell."""
+    if isinstance(ready.writer, ServedWriter):
+        from bactrian.evaluate.lm_eval.served import ServedLM
+
+        return ServedLM(ready, ready.writer, budget)
+    from bactrian.evaluate.lm_eval.model import BactrianLM
+
+    model = BactrianLM(ready, batch_tokens=budget)
+    model.bars = False
+    return model
 
 
 def _columns(leaf: Leaf, samples: Sequence[Mapping[str, Any]]) -> list[Column]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from bactrian.errors import ConfigError
 from bactrian.models.scoring import Request
 from bactrian.models.tokens import open_ended
 
@@ -46,8 +47,9 @@ class PairEncoder:
     """Encodes for one tokenizer."""
 
     tokenizer: Any
-    prefix: int
-    """What stands before a text that has nothing before it: BOS, EOS, or what was told."""
+    prefix: int | None
+    """What stands before a text that has nothing before it: BOS, EOS, or what was told; None where
+    a server tells of no such token."""
     add_bos: bool | None = None
     """Whether texts begin with BOS; None leaves it to the tokenizer."""
 
@@ -68,9 +70,20 @@ class PairEncoder:
                 else:
                     yield self._joined(stem, after, known[stem], known[stem + after])
 
+    @property
+    def first(self) -> int:
+        """The prefix; raises ConfigError where there is none."""
+        if self.prefix is None:
+            raise ConfigError(
+                "the server begins texts with no token of its own, and one without a context has "
+                "nothing to be scored after",
+                "leave the task out, or measure it without --backend",
+            )
+        return self.prefix
+
     def begun(self, texts: Sequence[str]) -> list[Ids]:
         """Return each text's ids, begun as the tokenizer begins a text."""
-        begin = self.tokenizer.decode(self.prefix)
+        begin = "" if self.prefix is None else self.tokenizer.decode(self.prefix)
         own = [bool(begin) and text.startswith(begin) for text in texts]
         found = dict[int, Ids]()
         for given in (True, False):
@@ -91,19 +104,19 @@ class PairEncoder:
 
     def _first(self, after: Ids) -> Join:
         """A continuation of nothing: the prefix is before it, unless it begins with that itself."""
-        if after[:1] == (self.prefix,):
+        if after[:1] == (self.first,):
             return Join(after[:1], after[1:], spanned=False)
-        return Join((self.prefix,), after, spanned=False)
+        return Join((self.first,), after, spanned=False)
 
     def _after_nothing(self, after: Ids) -> Join:
         """A context of white space, which is all the continuation's: what begins a text is left."""
         (begin,) = self.begun([""])
-        return Join(begin or (self.prefix,), after, spanned=False)
+        return Join(begin or (self.first,), after, spanned=False)
 
     def _joined(self, stem: str, text: str, before: Ids, whole: Ids) -> Join:
         if whole[: len(before)] == before and (len(whole) > len(before) or not text):
             return Join(before, whole[len(before) :], spanned=False)
-        opened = tuple(open_ended(self.tokenizer, stem, before)) or (self.prefix,)
+        opened = tuple(open_ended(self.tokenizer, stem, before)) or (self.first,)
         (after,) = self._bare([text])
         return Join(opened, after, spanned=True)
 

@@ -11,6 +11,7 @@ from typing import Any
 from bactrian.evaluate.engine import Scorers, keys_of
 from bactrian.evaluate.spread.crew import Crew
 from bactrian.evaluate.spread.worker import Opened
+from bactrian.evaluate.writer import Here
 from bactrian.models.base import Base, Location, config_of, tokenizer_of
 from bactrian.models.head import Head, Split
 from bactrian.models.scoring import Scorer
@@ -46,7 +47,7 @@ def unloaded(
         opened.quantize,
     )
     keys = keys_of(location.fingerprint, adapters, base.precision)
-    ready = Scorers(base, model, planning(opened), keys, crew)
+    ready = Scorers(base, model, planning(opened), Here(base, model), keys, crew)
     here = replace(opened, keys=keys, where="this machine", told=())
     return ready, here
 

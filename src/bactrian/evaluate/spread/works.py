@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bactrian.models.batched import generate_together
-from bactrian.models.generation import Generated, GenerationSettings, generate
+from bactrian.models.generation import Generated
 from bactrian.models.scoring import Batch, Likelihood
 
 if TYPE_CHECKING:
@@ -42,20 +41,4 @@ class Answering:
     def done_by(self, ready: Scorers) -> list[Generated]:
         """Return the answers in order."""
         with ready.using(self.model):
-            return generate_together(
-                ready.model, ready.base.tokenizer, list(self.prompts), self.most
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Writing:
-    """One prompt that one model answers as the settings say."""
-
-    model: str
-    prompt: str
-    settings: GenerationSettings
-
-    def done_by(self, ready: Scorers) -> str:
-        """Return the answer."""
-        with ready.using(self.model):
-            return generate(ready.model, ready.base.tokenizer, self.prompt, self.settings).text
+            return ready.writer.greedy(self.prompts, self.most)
