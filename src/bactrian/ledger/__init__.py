@@ -17,17 +17,9 @@ from types import TracebackType
 from typing import Self
 
 from bactrian.errors import LedgerError
+from bactrian.ledger.committing import Arrived, commit, present
 from bactrian.ledger.entries import CHARGE, TOTAL, Charge, Entry, Failure, Kind, Total, key_of
-from bactrian.ledger.tables import (
-    ADD,
-    CHARGED,
-    INSERT,
-    RECKON_1,
-    SELECT,
-    VERSION,
-    connect,
-    version_of,
-)
+from bactrian.ledger.tables import RECKON_1, SELECT, VERSION, connect, version_of
 
 __all__ = ["VERSION", "Charge", "Entry", "Kind", "Ledger", "Total", "key_of"]
 
@@ -42,7 +34,7 @@ class Ledger:
         self.path = path
         self.read_only = read_only
         self._reader = connect(path, read_only)
-        self._waiting: list[Entry | Charge | Failure] = []
+        self._waiting: list[Arrived] = []
         self._state = threading.Condition()
         self._closing = False
         self._hurry = False
@@ -80,9 +72,7 @@ class Ledger:
 
     def present(self, keys: Sequence[str]) -> frozenset[str]:
         """Return those of a few hundred keys whose answer is committed."""
-        marks = ",".join("?" * len(keys))
-        found = self._reader.execute(f"SELECT key FROM answers WHERE key IN ({marks})", keys)
-        return frozenset(key for (key,) in found)
+        return present(self._reader, keys)
 
     def __len__(self) -> int:
         count: int = self._reader.execute("SELECT count(*) FROM answers").fetchone()[0]
@@ -156,7 +146,7 @@ class Ledger:
         with self._state:
             self._raise_if_broken()
 
-    def _hand_over(self, what: Entry | Charge | Failure) -> None:
+    def _hand_over(self, what: Arrived) -> None:
         if self.read_only:
             raise LedgerError(f"{self.path} is open for reading only", "open it for writing")
         with self._state:
@@ -205,40 +195,3 @@ class Ledger:
     def _pause(self) -> None:
         with self._state:
             self._state.wait_for(lambda: self._hurry or self._closing, GROUP_SECONDS)
-
-
-def commit(connection: sqlite3.Connection, group: list[Entry | Charge | Failure]) -> None:
-    """Write a group into the tables and its sums into the totals, in the caller's transaction."""
-    sums: dict[tuple[str, str], list[float]] = {}
-    cursor = connection.cursor()
-    for what in group:
-        if isinstance(what, Failure):
-            cursor.execute("INSERT INTO failures VALUES (?,?,?,?)", what)
-            continue
-        is_new = isinstance(what, Entry) and cursor.execute(INSERT, what).rowcount == 1
-        if not is_new:
-            charge = what if isinstance(what, Charge) else _repeated(what)
-            if cursor.execute(CHARGED, charge).rowcount != 1:
-                continue  # merged before
-        total = sums.setdefault((what.kind, what.provider), [0, 0, 0, 0, 0, 0.0])
-        total[not is_new] += 1
-        total[2] += what.tokens_in
-        total[3] += what.tokens_out
-        total[4] += what.characters
-        total[5] += what.cost_usd
-    cursor.executemany(ADD, [(*which, *total) for which, total in sums.items()])
-
-
-def _repeated(entry: Entry) -> Charge:
-    return Charge(
-        entry.key,
-        entry.kind,
-        entry.provider,
-        "repeated",
-        entry.output,
-        entry.tokens_in,
-        entry.tokens_out,
-        entry.characters,
-        entry.cost_usd,
-        entry.time,
-    )

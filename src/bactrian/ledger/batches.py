@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from bactrian.errors import LedgerError
-from bactrian.ledger import Charge, Entry, Kind, commit
+from bactrian.ledger import Charge, Entry, Kind
+from bactrian.ledger.committing import commit
 from bactrian.ledger.entries import Failure
 from bactrian.ledger.tables import connect, version_of
 

@@ -39,8 +39,8 @@ CREATE TABLE IF NOT EXISTS batch_requests (
   attempts INTEGER NOT NULL, again TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS batch_requests_by_batch ON batch_requests (batch, wanted);
 """
-# not OR IGNORE: that would drop a row with a NULL without a word, too
-INSERT = f"INSERT INTO answers VALUES ({','.join('?' * len(ENTRY))}) ON CONFLICT DO NOTHING"
+INSERT = "INSERT INTO answers VALUES"
+ROW = f"({','.join('?' * len(ENTRY))})"
 SELECT = f"SELECT {','.join(ENTRY)} FROM answers"
 CHARGED = f"INSERT INTO charges VALUES ({','.join('?' * len(CHARGE))}) ON CONFLICT DO NOTHING"
 SUMS = "tokens_in", "tokens_out", "characters", "cost_usd"
