@@ -36,7 +36,7 @@ from bactrian.models.scoring import (
 if TYPE_CHECKING:
     from bactrian.evaluate.spread import Crew
 
-VERSION = 2
+VERSION = 3
 """Raised when the engine would give other numbers than before."""
 
 
