@@ -44,8 +44,8 @@ LIMITS = {
 """CPU seconds of lm-eval at batch 8 over ours, at least; of whole processes for the adapters."""
 QUESTIONS = {
     "exams_full": 10,
-    "exams_stem": 40,
-    "exams_letter": 40,
+    "exams_stem": 20,
+    "exams_letter": 20,
     "xcopa": 20,
     "xwinograd": 40,
     "bloom": 2,
