@@ -9,7 +9,6 @@ from itertools import islice
 from typing import Any
 
 from bactrian import table
-from bactrian.evaluate import backends
 from bactrian.evaluate.engine import Scorers
 from bactrian.evaluate.spread import Unit
 from bactrian.evaluate.spread.works import Answering
@@ -65,7 +64,7 @@ def _prompts(
     told = prompts.told(workspace.recipe.train.prompt, workspace.recipe_folder)
     style = prompts.style(told, writer.tokenizer)
     texts = [style.render(row.instruction, row.input) for row in rows]
-    backends.prepare(writer.tokenizer, ((text, "") for text in texts), "apart")
+    writer.prepare(texts)
     return [tuple(writer.encode(text)) for text in texts]
 
 

@@ -5,7 +5,7 @@ Conversations are for ``train.prompt = "chat"``: the template is the server's ow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bactrian.errors import DataError
@@ -43,6 +43,10 @@ class ServedWriter:
         self._room = "max_tokens"
         if isinstance(tokenizer, Turns):
             self._room = _name_of_room(model)
+
+    def prepare(self, prompts: Iterable[str]) -> None:
+        """Have the server asked for the token ids of all, in place of one after the other."""
+        self.tokenizer.prepare(((prompt, "") for prompt in prompts), together=False)
 
     def encode(self, prompt: str) -> list[int]:
         """Return token ids, or code points where the server takes texts alone."""

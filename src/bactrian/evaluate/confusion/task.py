@@ -14,7 +14,6 @@ from typing import Any
 
 from bactrian import __version__, table, text
 from bactrian.errors import ConfigError, DataError
-from bactrian.evaluate import backends
 from bactrian.evaluate.compare import Draws
 from bactrian.evaluate.confusion import judging
 from bactrian.evaluate.confusion.answers import NAME, Answers, Written, open_answers
@@ -175,7 +174,7 @@ class Confusion:
         style = prompts.style(self.told, writer.tokenizer)
         most = recipe.eval.answer_tokens
         asked = {row.id: style.render(row.instruction, row.input) for row in chosen.examples}
-        backends.prepare(writer.tokenizer, ((prompt, "") for prompt in asked.values()), "apart")
+        writer.prepare(asked.values())
         ids: dict[str, tuple[int, ...]] = {}
         for item, prompt in asked.items():
             try:
