@@ -1,8 +1,8 @@
 """Preparing 0.1, 1 and 3.4 million rows in 52 languages: time, memory and disk as they grow.
 
-    python benchmarks/training/scale.py                           0.1 million rows, minutes
-    python benchmarks/training/scale.py --millions 0.1 1 3.4      an hour on two cores
-    python benchmarks/training/scale.py --keep FOLDER             leave the files there
+    python -m benchmarks.training.scale                           0.1 million rows, a minute
+    python -m benchmarks.training.scale --millions 0.1 1 3.4      a quarter of an hour on two cores
+    python -m benchmarks.training.scale --keep FOLDER             leave the files there
 
 Each size is a process of its own, so that its peak is its own. Lengths are those of Bactrian-X
 (prompt 45 and response 134 tokens on average, log-normal), texts are cut out of real sentences in
@@ -154,7 +154,7 @@ def _texts(codes: list[str]) -> dict[str, str]:
 
 
 def _apart(millions: float, keep: str) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--one", str(millions), "--keep", keep]
+    command = [sys.executable, "-m", __spec__.name, "--one", str(millions), "--keep", keep]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     line = next(line for line in done.stdout.splitlines() if line.startswith(SAID))
     return dict(json.loads(line.removeprefix(SAID)))

@@ -70,6 +70,10 @@ class Ledger:
         found = self._reader.execute("SELECT 1 FROM answers WHERE key = ?", (key,)).fetchone()
         return found is not None
 
+    def blank(self) -> bool:
+        """Whether no answer is committed yet."""
+        return self._reader.execute("SELECT 1 FROM answers LIMIT 1").fetchone() is None
+
     def present(self, keys: Sequence[str]) -> frozenset[str]:
         """Return those of a few hundred keys whose answer is committed."""
         return present(self._reader, keys)

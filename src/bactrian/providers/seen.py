@@ -52,9 +52,11 @@ class LookedUp(NamedTuple):
 def looked_up(requests: Iterable[Request], seen: Seen, ledger: Ledger | None) -> Iterator[LookedUp]:
     """Yield every request with what is known of it, in order."""
     drawn = iter(requests)
+    # what this run adds to it was drawn before, and is not new
+    answered = ledger if ledger is not None and not ledger.blank() else None
     while some := list(islice(drawn, AT_ONCE)):
         keys = [key_of(request) for request in some]
         new = seen.add(keys)
-        present = ledger.present(keys) if ledger is not None else frozenset()
+        present = answered.present(keys) if answered is not None else frozenset()
         for key, request, is_new in zip(keys, some, new, strict=True):
             yield LookedUp(key, request, is_new, is_new and key in present)
