@@ -47,18 +47,24 @@ CONTENDERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "bloom": {
         "ours": ("--steps", "3"),
+        "ours-small": ("--steps", "3", "--tokens", "768", "--checkpointing", "--kernels", "64"),
         "floor": (),
         "unsloth": ("--steps", "10"),
         "hf-group": ("--steps", "10", "--batch", "4", "--limit-gb", "13"),
     },
 }
 """What runs in a round, with the steps that are timed: enough for a few per cent."""
+OWN = {"ours": "ours", "ours-small": "ours", "floor": "floor"}
+"""Which of them run in this project's environment, and by which program."""
 
-LIMITS: dict[str, dict[str, tuple[float, float | None]]] = {
-    "llama": {"unsloth": (1.5, 1 / 2), "hf-group": (2.5, None), "trl-packing": (7, None)},
-    "bloom": {"unsloth": (2.8, 1 / 8), "hf-group": (3.5, 1 / 60)},
+LIMITS: dict[str, dict[str, dict[str, tuple[float, float | None]]]] = {
+    "llama": {"ours": {"unsloth": (1.5, 1 / 2), "hf-group": (2.5, None), "trl-packing": (7, None)}},
+    "bloom": {
+        "ours": {"unsloth": (2.8, None), "hf-group": (3.5, None)},
+        "ours-small": {"unsloth": (2.8, 1 / 8), "hf-group": (3.5, 1 / 60)},
+    },
 }
-"""Useful tokens a second over the peer's, and memory above the loaded model over the peer's."""
+"""Of each of our ways: useful tokens a second and memory above the loaded model over a peer's."""
 FLOOR = {"llama": 0.65, "bloom": 0.70}
 SIBLINGS = ("gradients", "adapters", "tokenizing", "cross_entropy", "attention", "lora_layers")
 """Programs beside this one that print lines of figures themselves."""
@@ -100,15 +106,15 @@ class Bench:
 
 def python_of(contender: str) -> Path | None:
     """Return the interpreter of a contender's environment, None where there is none."""
-    if contender in ("ours", "floor"):
+    if contender in OWN:
         return Path(sys.executable)
     venv = WORK / "venvs" / ("unsloth" if contender == "unsloth" else "trl")
     return venv / "bin" / "python" if (venv / "whole").is_file() else None
 
 
 def _program(contender: str) -> list[str]:
-    if contender in ("ours", "floor"):
-        return [f"benchmarks.training.{contender}"]
+    if contender in OWN:
+        return [f"benchmarks.training.{OWN[contender]}"]
     return ["benchmarks.training.peers", contender]
 
 
@@ -162,17 +168,18 @@ def compared(model: str, threads: int, rounds: list[dict[str, Cell]]) -> Iterato
                 rate = median(cell[f"{kind}_{per}"] for cell in found)
                 yield Figure(f"{prefix}_{name}_{kind}_tokens_per_s", rate)
             yield Figure(f"{prefix}_{name}_memory_mb", median(cell["memory_mb"] for cell in found))
-    for peer, (faster, smaller) in LIMITS[model].items():
-        pairs = [(cells["ours"], cells[peer]) for cells in rounds if {"ours", peer} <= cells.keys()]
-        if not pairs:
-            continue
-        for kind, limit in (("useful", faster if bounded else None), ("response", None)):
-            ratio = median(
-                ours[f"{kind}_{per}"] / theirs[f"{kind}_{per}"] for ours, theirs in pairs
-            )
-            yield Figure(f"{prefix}_{kind}_over_{peer}", ratio, limit, at_most=False)
-        ratio = median(ours["memory_mb"] / theirs["memory_mb"] for ours, theirs in pairs)
-        yield Figure(f"{prefix}_memory_over_{peer}", ratio, smaller)
+    for ours, limits in LIMITS[model].items():
+        beside = prefix + ours.removeprefix("ours").replace("-", "_")
+        for peer, (faster, smaller) in limits.items():
+            pairs = [(cells[ours], cells[peer]) for cells in rounds if {ours, peer} <= cells.keys()]
+            if not pairs:
+                continue
+            for kind, limit in (("useful", faster if bounded else None), ("response", None)):
+                name = f"{kind}_{per}"
+                ratio = median(mine[name] / theirs[name] for mine, theirs in pairs)
+                yield Figure(f"{beside}_{kind}_over_{peer}", ratio, limit, at_most=False)
+            ratio = median(mine["memory_mb"] / theirs["memory_mb"] for mine, theirs in pairs)
+            yield Figure(f"{beside}_memory_over_{peer}", ratio, smaller)
     shares = [
         cells["ours"][f"useful_{per}"] / cells["floor"]["useful_per_s"]
         for cells in rounds

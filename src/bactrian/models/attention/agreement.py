@@ -16,8 +16,10 @@ import torch
 from bactrian.models.attention.scores import positions
 from bactrian.models.attention.state import Attention
 
-LENGTHS = (21, 40, 9)
-"""Tokens of the documents; the longest also reaches past a window of the model's, if it can."""
+LENGTHS = (61, 32)
+"""Tokens of the documents; the first also reaches past a window of the model's, if it can.
+
+Few documents, and of one block each: oneDNN keeps a kernel for every shape that is met here."""
 EDGE = 4
 """Tokens at both ends of a document that are compared: the first ones see a neighbour best."""
 LONGEST = {"cpu": 576, "cuda": 4352}
@@ -68,8 +70,8 @@ def probes(model: Any) -> list[torch.Tensor]:
     device = model.get_input_embeddings().weight.device
     limit = min(LONGEST.get(device.type, 576), getattr(config, "max_position_embeddings", 576))
     window = getattr(config, "sliding_window", None) or 0
-    longest = max(*LENGTHS, window + 8 if window + 8 <= limit else 0)
-    lengths = [min(length, limit) for length in (LENGTHS[0], longest, LENGTHS[2])]
+    longest = max(LENGTHS[0], window + 8 if window + 8 <= limit else 0)
+    lengths = [min(length, limit) for length in (longest, *LENGTHS[1:])]
     words = model.get_input_embeddings().weight.shape[0]
     return [
         (torch.arange(length, device=device) * 7919 + 31 * place + 5) % words

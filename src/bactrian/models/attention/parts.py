@@ -21,6 +21,9 @@ HIDDEN = -1e5
 """Added to a score that is not to be seen."""
 TERMS = 3
 """Numbers of bfloat16 that one of float32 is the sum of."""
+FULL = 16
+"""Further columns are filled up with zeros to a multiple of it: the products are as fast and have
+fewer shapes, for each of which oneDNN makes a kernel of half a megabyte, of two where it is odd."""
 _kept = local()
 BYTE = 256
 """Whole numbers up to here are exact in bfloat16."""
@@ -88,6 +91,7 @@ class Part:
         extra = TERMS * columns + 2 * TERMS * (slopes is not None)
         found = self._take("query", self.call.states[0], self._queries, extra)
         width = self.call.states[0].shape[-1]
+        after = width + TERMS * columns
         if self.before != 1.0:
             found[..., :width] *= self.before
         if columns and logs is not None:
@@ -96,7 +100,7 @@ class Part:
             tile, group = self.tile, self.call.group
             steep = terms(slopes[self._queries].to(found).view(-1, 1, group, 1) / self.after)
             laid = found.view(tile.count, tile.documents, tile.heads, tile.size, group, -1)
-            laid[..., -2 * TERMS :] = torch.cat([steep, steep], -1)
+            laid[..., after : after + 2 * TERMS] = torch.cat([steep, steep], -1)
         return found
 
     def keys(self, columns: bool) -> torch.Tensor:
@@ -105,19 +109,20 @@ class Part:
         ones = TERMS * (columns and self.scores.cap is None)
         found = self._take("key", self.call.states[1], self._keys, ones + 2 * TERMS * slopes)
         width = self.call.states[1].shape[-1]
-        found[..., width : width + ones] = 1.0
+        after = width + ones
+        found[..., width:after] = 1.0
         if slopes:
             room = self.tile.count * self.tile.size
             place = torch.arange(room).view(self.tile.count, 1, self.tile.size, 1)
-            found[..., -2 * TERMS : -TERMS] = place // BYTE * BYTE
-            found[..., -TERMS:] = place % BYTE
+            found[..., after : after + TERMS] = place // BYTE * BYTE
+            found[..., after + TERMS : after + 2 * TERMS] = place % BYTE
         return found
 
     def values(self, columns: bool) -> torch.Tensor:
         """Return the values, where asked with the columns that those of ``upstream`` go with."""
         found = self._take("value", self.call.states[2], self._keys, TERMS * columns)
-        if columns:
-            found[..., -TERMS:] = 1.0
+        width = self.call.states[2].shape[-1]
+        found[..., width : width + TERMS * columns] = 1.0
         return found
 
     def logs(self, logs: torch.Tensor) -> torch.Tensor:
@@ -134,7 +139,7 @@ class Part:
         drift = (given[..., :width] * self._take("mixed", mixed, self._queries, 0)).sum(
             -1, keepdim=True
         )
-        given[..., width:] = terms(drift.neg_())
+        given[..., width : width + TERMS] = terms(drift.neg_())
         return given
 
     def reach(self, at: int) -> range:
@@ -198,8 +203,10 @@ class Part:
         group = (heads.stop - heads.start) // tile.heads
         shape = (tile.documents, tile.count, tile.size, tile.heads, group, width)
         rows = rows.view(shape).permute(1, 0, 3, 2, 4, 5)
-        made = room(name, (*rows.shape[:-1], width + extra), self.call.kind)
+        columns = -(-(width + extra) // FULL) * FULL if extra else width
+        made = room(name, (*rows.shape[:-1], columns), self.call.kind)
         made[..., :width] = rows
+        made[..., width + extra :] = 0.0
         return made.view(tile.count, tile.documents * tile.heads, tile.size * group, -1)
 
 

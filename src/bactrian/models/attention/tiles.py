@@ -19,7 +19,7 @@ from bactrian.models.attention.scores import Documents
 
 LARGEST = 128
 """Positions of a block at most: half of a row of one block is computed for nothing."""
-STEP = 16
+STEP = 32
 """Block sizes are multiples of it, where documents differ: fewer sizes, more of each."""
 ELEMENTS = 1 << 17
 """Scores computed at once, at most: half a megabyte, twice: a core's second cache holds that."""
