@@ -122,6 +122,13 @@ def test_a_figure_is_the_median_of_the_rounds_ratios(bench: Any) -> None:
     assert "llama_useful_over_hf-group" not in found
     two = {figure.name: figure for figure in bench("run").compared("llama", 2, rounds)}
     assert two["llama_2_threads_share_of_floor"].limit is None
+    small = [{"ours": cell(40, 50), "ours-small": cell(20, 10), "unsloth": cell(10, 100)}]
+    found = {figure.name: figure for figure in bench("run").compared("bloom", 1, small)}
+    assert found["bloom_memory_over_unsloth"].limit is None
+    assert found["bloom_small_useful_over_unsloth"].value == 2
+    assert found["bloom_small_useful_over_unsloth"].short
+    assert found["bloom_small_memory_over_unsloth"].value == 0.1
+    assert not found["bloom_small_memory_over_unsloth"].short
 
 
 PER = ("per_s", "per_cpu_s")

@@ -10,7 +10,6 @@ epoch's own proportion (``planning.steps``), so a few of them stand for all.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,15 +34,12 @@ def main() -> None:
     parser.add_argument("--warm", type=int, default=3, help="steps before the clock starts")
     parser.add_argument("--seconds", type=float, default=120, help="longest timed part")
     parser.add_argument("--checkpointing", action="store_true")
-    parser.add_argument("--kernels", type=int, default=0, help="that oneDNN keeps at most")
     parser.add_argument("--work", type=Path, required=True, help="folder for what it writes")
     run(parser.parse_args())
 
 
 def run(told: argparse.Namespace) -> None:
     """Put the engine together, train it, print its result."""
-    if told.kernels:  # read once, when the first kernel is made
-        os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = str(told.kernels)
     import torch
 
     from bactrian.train import engine

@@ -19,10 +19,11 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.training import meter, report
@@ -47,7 +48,7 @@ CONTENDERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "bloom": {
         "ours": ("--steps", "3"),
-        "ours-small": ("--steps", "3", "--tokens", "768", "--checkpointing", "--kernels", "64"),
+        "ours-small": ("--steps", "3", "--tokens", "768", "--checkpointing"),
         "floor": (),
         "unsloth": ("--steps", "10"),
         "hf-group": ("--steps", "10", "--batch", "4", "--limit-gb", "13"),
@@ -56,6 +57,14 @@ CONTENDERS: dict[str, dict[str, tuple[str, ...]]] = {
 """What runs in a round, with the steps that are timed: enough for a few per cent."""
 OWN = {"ours": "ours", "ours-small": "ours", "floor": "floor"}
 """Which of them run in this project's environment, and by which program."""
+SHELL = {
+    "ours-small": {
+        "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "48",
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 22),
+    }
+}
+"""What a user would set in the shell beside it."""
 
 LIMITS: dict[str, dict[str, dict[str, tuple[float, float | None]]]] = {
     "llama": {"ours": {"unsloth": (1.5, 1 / 2), "hf-group": (2.5, None), "trl-packing": (7, None)}},
@@ -90,13 +99,14 @@ class Bench:
         command += ["--model", model, "--threads", str(threads), *more]
         if contender != "floor":
             command += ["--work", str(WORK / "training")]
-        done = _finished(command, threads)
+        done = _finished(command, threads, SHELL.get(contender, {}))
         found = meter.heard(done.stdout)
         if found is None:
             said = (done.stderr.strip() or "no result").splitlines()[-1][:200]
             print(f"# {name}: failed, {said}", flush=True)
             self.cells.append({"contender": contender, "model": model, "error": said})
             return None
+        found["contender"] = contender
         found["load"] = round(os.getloadavg()[0], 2)
         found["disturbed"] = found.get("cpu_per_wall", threads) < QUIET * threads
         self.cells.append(found)
@@ -118,9 +128,13 @@ def _program(contender: str) -> list[str]:
     return ["benchmarks.training.peers", contender]
 
 
-def _finished(command: list[str], threads: int) -> subprocess.CompletedProcess[str]:
+def _finished(
+    command: list[str], threads: int, shell: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
     """Run a command in the work folder, where peers may leave what they like."""
-    environment = os.environ | {
+    environment = {
+        **os.environ,
+        **shell,
         "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
