@@ -2,7 +2,7 @@
 
     python -m benchmarks.training.run                        every figure, one thread and two
     python -m benchmarks.training.run --only llama --rounds 1 --threads 1
-    python -m benchmarks.training.run --only scale           3.4 million rows
+    python -m benchmarks.training.run --only scale           0.1 million rows, and the time of 3.4
     python -m benchmarks.training.run --only cuda            on a machine with a CUDA device
 
 Prints a line a figure, ``name value limit ok|short``, writes results/training-<date>.json, and ends
@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
-from types import MappingProxyType
 from typing import Any
 
 from benchmarks.training import meter, report
@@ -129,7 +128,7 @@ def _program(contender: str) -> list[str]:
 
 
 def _finished(
-    command: list[str], threads: int, shell: Mapping[str, str] = MappingProxyType({})
+    command: list[str], threads: int, shell: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in the work folder, where peers may leave what they like."""
     environment = {
@@ -210,7 +209,7 @@ def sibling(_: Bench, name: str) -> Iterator[Figure]:
         print(f"# {name}: skipped, there is no {name}.py", flush=True)
         return
     command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.training.{name}"]
-    done = _finished(command, threads=1)
+    done = _finished(command, 1, {})
     for line in done.stdout.splitlines():
         figure = report.read(line)
         if figure is not None:

@@ -206,7 +206,8 @@ class Part:
         columns = -(-(width + extra) // FULL) * FULL if extra else width
         made = room(name, (*rows.shape[:-1], columns), self.call.kind)
         made[..., :width] = rows
-        made[..., width + extra :] = 0.0
+        if extra:
+            made[..., width + extra :] = 0.0
         return made.view(tile.count, tile.documents * tile.heads, tile.size * group, -1)
 
 
