@@ -64,8 +64,10 @@ def ours(
     """Score under the base, or under each adapter in turn, as `bactrian eval` does."""
     from bactrian.models.adapters import attach
     from bactrian.models.base import load
+    from bactrian.models.huge_pages import huge_pages
     from bactrian.models.scoring import Request, scorer
 
+    huge_pages()
     base = load(str(bases.folder(told.model, told.work)), dtype="float32")
     names = {path.name: path for path in adapters}
     model = attach(base, names) if names else base.model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
+
+from bactrian.models.huge_pages import SWITCH
 
 Run = Callable[..., Any]
 
@@ -53,6 +56,16 @@ def test_tasks_and_data_are_told_on_the_command_line(run: Run, folder: Path) -> 
     assert asked(run, folder, *told) == {(name, "zh"): 3 for name in names}
     both = {(name, code): 2 for name in names for code in ("th", "zh")}
     assert asked(run, folder, *told, "-l", "all", "--limit", 2) == both
+
+
+@pytest.mark.usefixtures("data")
+def test_scoring_asks_for_huge_pages(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SWITCH, "")  # put back after the test, whatever the verb sets
+    monkeypatch.delenv(SWITCH)
+    asked(run, folder, "--tasks", "xcopa", "--data", "xcopa=questions")
+    assert os.environ[SWITCH] == "1"
 
 
 @pytest.mark.usefixtures("data")

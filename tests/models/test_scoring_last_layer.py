@@ -20,10 +20,10 @@ from bactrian.models.scoring import scorers as module
 from bactrian.models.scoring.last_layer import Asked, by_token, narrowed
 
 FAMILIES = {
-    "llama": {"down_proj", "o_proj"},
+    "llama": {"down_proj", "o_proj", "q_proj"},
     "bloom": {"dense", "dense_4h_to_h"},
-    "mistral": {"down_proj", "o_proj"},
-    "gemma2": {"down_proj", "o_proj"},
+    "mistral": {"down_proj", "o_proj", "q_proj"},
+    "gemma2": {"down_proj", "o_proj", "q_proj"},
 }
 
 
@@ -84,7 +84,7 @@ def test_forwards_come_back_also_those_that_were_replaced_before(
     tiny: Callable[[str], Any],
 ) -> None:
     body = tiny("llama").base_model
-    mlp, output = by_token(body)[::-1]
+    *_, output, mlp = by_token(body)
     own = mlp.forward
     mlp.forward = replaced = lambda x: own(x)
     with narrowed(body, Asked()):

@@ -93,7 +93,9 @@ def evaluate(
     """Score the base and the adapters; every number with n and a 95 % interval."""
     need_extra("torch", "evaluation", "train")
     from bactrian.evaluate.run import evaluate as evaluate_models
+    from bactrian.models.huge_pages import huge_pages
 
+    huge_pages()
     spread = _spread(engine, actors, num_cpus, num_gpus, address)
     told = [
         *(overrides or []),

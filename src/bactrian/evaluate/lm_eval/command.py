@@ -22,6 +22,7 @@ from bactrian.evaluate.lm_eval import MODEL, register
 from bactrian.evaluate.lm_eval.arguments import read, spread
 from bactrian.evaluate.lm_eval.opened import one_base
 from bactrian.models.base import locate
+from bactrian.models.huge_pages import huge_pages
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> None:
     """Do what the arguments say, once for each model they name; raises BactrianError."""
+    huge_pages()
     register()
     from lm_eval._cli import HarnessCLI
     from lm_eval.utils import setup_logging

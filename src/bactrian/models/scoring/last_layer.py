@@ -1,8 +1,9 @@
 """The last layer at the places that are asked of, and nowhere else.
 
-After its attention a layer works on every token by itself, and what the last one makes of a token
-of which nothing is asked is read by nobody. The attention's last product and the MLP get the asked
-tokens alone; elsewhere stand zeros. Knows no texts and no heads.
+But for the keys and values that others see, a layer works on every token by itself, and what the
+last one makes of a token of which nothing is asked is read by nobody. The queries, the attention's
+last product and the MLP get the asked tokens alone; elsewhere stand zeros. Knows no texts and no
+heads.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from typing import Any
 
 import torch
 
+from bactrian.models.scoring.layers import layers, of_attention, wrapped
+
 AFTER_ATTENTION = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
 """What architectures call the part of a layer that follows its attention."""
 OUTPUTS = ("o_proj", "out_proj", "dense", "c_proj")
 """What they call the last product of an attention."""
+QUERIES = ("q_proj", "query", "q_lin")
+"""What they call the queries' product, where it is one of its own."""
 WORTH = 0.75
 """Share of the tokens that are asked of, above which all are computed."""
 
@@ -43,37 +48,20 @@ class Asked:
 @contextmanager
 def narrowed(body: torch.nn.Module, asked: Asked) -> Iterator[None]:
     """Have the last layer look at ``asked`` inside the block; its forwards come back after it."""
-    replaced: list[tuple[Any, Any]] = []
-    try:
-        for module in by_token(body):
-            replaced.append((module, vars(module).get("forward")))
-            module.forward = partial(_forward, module.forward, asked)
+    with wrapped(by_token(body), partial(_forward, asked)):
         yield
-    finally:
-        for module, own in replaced:
-            if own is None:
-                vars(module).pop("forward", None)
-            else:
-                module.forward = own
 
 
 def by_token(body: torch.nn.Module) -> list[torch.nn.Module]:
     """Return the modules of the last layer that take each token by itself, none where unknown."""
-    lists = [module for module in body.modules() if isinstance(module, torch.nn.ModuleList)]
-    layers = getattr(getattr(body, "config", None), "num_hidden_layers", None)
-    blocks = next((found for found in lists if len(found) == layers), None)
-    if not blocks:
+    found = layers(body)
+    if not found:
         return []
-    found = []
-    for name, child in blocks[-1].named_children():
-        if name in AFTER_ATTENTION:
-            found.append(child)
-        elif "attn" in name or "attention" in name:
-            found += [inner for called, inner in child.named_children() if called in OUTPUTS]
-    return found
+    after = [child for name, child in found[-1].named_children() if name in AFTER_ATTENTION]
+    return [*of_attention(found[-1], (*QUERIES, *OUTPUTS)), *after]
 
 
-def _forward(own: Any, asked: Asked, x: torch.Tensor, *rest: Any, **told: Any) -> Any:
+def _forward(asked: Asked, own: Any, x: torch.Tensor, *rest: Any, **told: Any) -> Any:
     at = asked.at
     if at is None or x.shape[:2] != (1, asked.tokens):
         return own(x, *rest, **told)

@@ -16,10 +16,10 @@ from bactrian.models.cross_entropy.pieces import vocabulary
 from bactrian.models.cross_entropy.plain import PlainHead, plain
 from bactrian.models.head import Head
 
-HEAD_ROWS = 384
+HEAD_ROWS = 640
 """Hidden states at once, at most; fewer where the vocabulary does not come in tiles."""
 COLUMNS = 2048
-"""Tokens of a tile on a CPU: with its rows, 3 MB that stay in the cache."""
+"""Tokens of a tile on a CPU: with its rows, 5 MB that stay in the cache."""
 BYTES = 256 << 20
 """Largest piece of float32 logits where the whole vocabulary is computed at once."""
 

@@ -1,0 +1,139 @@
+"""The first layer multiplies equal tokens once, where they come as equal states, and never else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import torch
+
+from bactrian.models.scoring import Request, scorer
+from bactrian.models.scoring import scorers as module
+from bactrian.models.scoring.first_layer import Alike, once
+from bactrian.models.scoring.layers import layers, of_attention
+
+FAMILIES = {
+    "llama": {"q_proj", "k_proj", "v_proj"},
+    "bloom": {"query_key_value"},
+    "mistral": {"q_proj", "k_proj", "v_proj"},
+    "gemma2": {"q_proj", "k_proj", "v_proj"},
+}
+WORDS = 30
+
+
+def repetitive(count: int) -> list[Request]:
+    """Questions of forty tokens of thirty kinds, with an answer of three."""
+    chance = random.Random(5)
+    return [
+        Request(
+            tuple(chance.randrange(2, 2 + WORDS) for _ in range(40)),
+            tuple(chance.randrange(2, 2 + WORDS) for _ in range(3)),
+        )
+        for _ in range(count)
+    ]
+
+
+def rows_seen(model: Any, names: set[str]) -> list[int]:
+    """Have the first layer's products note how many tokens they are given."""
+    seen: list[int] = []
+    for product in of_attention(layers(model.base_model)[0], names):
+
+        def note(x: Any, own: Any = product.forward) -> Any:
+            seen.append(x.numel() // x.shape[-1])
+            return own(x)
+
+        product.forward = note
+    return seen
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_equal_tokens_are_multiplied_once_and_give_the_same(
+    name: str, tiny: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny(name)
+    ready = scorer(model)
+    assert ready.way == "packed"
+    asked = repetitive(6)
+    seen = rows_seen(model, FAMILIES[name])
+    found = ready.likelihoods(asked, 4096)
+    assert seen
+    assert max(seen) <= WORDS + 1  # and the token that fills the row up
+    monkeypatch.setattr(module, "once", lambda *_: nullcontext())
+    wanted = ready.likelihoods(asked, 4096)
+    assert seen[-1] >= 6 * 40
+    for mine, its in zip(found, wanted, strict=True):
+        assert mine.nats == pytest.approx(its.nats, abs=1e-5)
+        assert mine.greedy == its.greedy
+
+
+def test_states_that_know_their_place_are_all_computed() -> None:
+    body, ids = _one_product(), torch.tensor([[4, 5, 4, 5, 4, 4]])
+    states, alike = torch.randn(1, 6, 3), Alike()
+    product = body.layers[0].self_attn.q_proj
+    wanted = product(states)
+    with once(body, alike):
+        for _ in range(2):
+            with alike.row(ids):
+                assert torch.equal(product(states), wanted)
+
+
+def test_products_that_read_the_same_are_given_the_same() -> None:
+    """So that LoRA layers that are computed together still are."""
+    body, ids = _one_product(), torch.tensor([[4, 5, 4, 5, 4, 4]])
+    words, alike = torch.randn(8, 3), Alike()
+    attention = body.layers[0].self_attn
+    given: list[torch.Tensor] = []
+    for product in (attention.q_proj, attention.k_proj):
+
+        def note(x: torch.Tensor, own: Any = product.forward) -> Any:
+            given.append(x)
+            return own(x)
+
+        product.forward = note
+    with once(body, alike), alike.row(ids):
+        x = words[ids]
+        found = attention.q_proj(x)
+        attention.k_proj(x)
+        assert torch.allclose(found, x @ attention.q_proj.weight.t() + attention.q_proj.bias)
+    assert given[0] is given[1]
+    assert given[0].shape == (1, 2, 3)
+
+
+def test_different_tokens_are_left_as_they_are() -> None:
+    body, alike = _one_product(), Alike()
+    product = body.layers[0].self_attn.q_proj
+    x = torch.randn(1, 4, 3)
+    with once(body, alike), alike.row(torch.tensor([[4, 5, 6, 7]])):
+        assert torch.equal(product(x), torch.nn.functional.linear(x, product.weight, product.bias))
+
+
+def test_a_new_model_at_work_is_looked_at_anew() -> None:
+    body, alike = _one_product(), Alike()
+    product = body.layers[0].self_attn.q_proj
+    ids, words = torch.tensor([[4, 5, 4, 4]]), torch.randn(8, 3)
+    with once(body, alike), alike.row(ids):
+        product(words[ids])
+    states = torch.randn(1, 4, 3)
+    with once(body, alike), alike.row(ids):
+        assert torch.equal(
+            product(states), torch.nn.functional.linear(states, product.weight, product.bias)
+        )
+
+
+def _one_product() -> Any:
+    attention = torch.nn.Module()
+    attention.q_proj = torch.nn.Linear(3, 5)
+    attention.k_proj = torch.nn.Linear(3, 5)
+    layer = torch.nn.Module()
+    layer.self_attn = attention
+    body = torch.nn.Module()
+    body.config = type("Config", (), {"num_hidden_layers": 1})
+    body.layers = torch.nn.ModuleList([layer])
+    return body
