@@ -1,4 +1,4 @@
-"""Two processes of torchrun: one dies, which is told; the next run ends in one process's bytes."""
+"""Two processes of torchrun or accelerate end in one process's bytes; one that dies is told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,20 +52,44 @@ finally:
 """
 
 
-def launch(*words: object) -> subprocess.CompletedProcess[str]:
+TORCHRUN = (
+    *("torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "1"),
+    *("--master-addr", "127.0.0.1", "--master-port"),
+)
+ACCELERATE = (
+    *("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
+    *("--num_machines", "1", "--mixed_precision", "no", "--main_process_port"),
+)
+"""As on a machine with two GPUs: its way to several processors needs MPI."""
+
+
+def launch(launcher: Sequence[str], *words: object) -> subprocess.CompletedProcess[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    address = ("--master-addr", "127.0.0.1", "--master-port", str(port))
-    several = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "1")
     return subprocess.run(
-        [sys.executable, *several, *address, *map(str, words)],
+        [sys.executable, "-m", *launcher, str(port), *map(str, words)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=250,
         check=False,
     )
+
+
+@pytest.mark.slow
+def test_accelerates_launcher_starts_the_same(
+    made: Made, left: Left, alone: dict[str, Any], tmp_path: Path
+) -> None:
+    spread = made("spread")
+    (spread.root / "recipe.toml").write_text(dumps(spread.recipe), "utf-8")
+    script = tmp_path / "several.py"
+    script.write_text(SEVERAL.replace('== "0"', '== "never"'), encoding="utf-8")
+    done = launch(ACCELERATE, script, "eval", spread.root, "toy")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-5000:]
+    assert done.stdout.count("2 processes share the work") == 1
+    assert int(done.stdout.partition("process 1 computed ")[2].split()[0]) > 3
+    assert left(spread) == alone
 
 
 @pytest.mark.slow
@@ -77,7 +101,7 @@ def test_one_dies_and_the_next_start_ends_in_the_same_bytes(
     (spread.root / "recipe.toml").write_text(dumps(spread.recipe), "utf-8")
     script = tmp_path / "several.py"
     script.write_text(SEVERAL, encoding="utf-8")
-    whole = launch(script, "eval", spread.root, "toy")
+    whole = launch(TORCHRUN, script, "eval", spread.root, "toy")
     assert whole.returncode == 0, whole.stdout[-2000:] + whole.stderr[-5000:]
 
     said = " ".join(whole.stderr.split())
