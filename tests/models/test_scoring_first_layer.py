@@ -80,7 +80,7 @@ def test_states_that_know_their_place_are_all_computed() -> None:
     wanted = product(states)
     with once(body, alike):
         for _ in range(2):
-            with alike.row(ids):
+            with alike.row(ids, torch.arange(6)[None]):
                 assert torch.equal(product(states), wanted)
 
 
@@ -97,7 +97,7 @@ def test_products_that_read_the_same_are_given_the_same() -> None:
             return own(x)
 
         product.forward = note
-    with once(body, alike), alike.row(ids):
+    with once(body, alike), alike.row(ids, torch.arange(6)[None]):
         x = words[ids]
         found = attention.q_proj(x)
         attention.k_proj(x)
@@ -110,7 +110,7 @@ def test_different_tokens_are_left_as_they_are() -> None:
     body, alike = _one_product(), Alike()
     product = body.layers[0].self_attn.q_proj
     x = torch.randn(1, 4, 3)
-    with once(body, alike), alike.row(torch.tensor([[4, 5, 6, 7]])):
+    with once(body, alike), alike.row(torch.tensor([[4, 5, 6, 7]]), torch.arange(4)[None]):
         assert torch.equal(product(x), torch.nn.functional.linear(x, product.weight, product.bias))
 
 
@@ -118,13 +118,51 @@ def test_a_new_model_at_work_is_looked_at_anew() -> None:
     body, alike = _one_product(), Alike()
     product = body.layers[0].self_attn.q_proj
     ids, words = torch.tensor([[4, 5, 4, 4]]), torch.randn(8, 3)
-    with once(body, alike), alike.row(ids):
+    with once(body, alike), alike.row(ids, torch.arange(4)[None]):
         product(words[ids])
     states = torch.randn(1, 4, 3)
-    with once(body, alike), alike.row(ids):
+    with once(body, alike), alike.row(ids, torch.arange(4)[None]):
         assert torch.equal(
             product(states), torch.nn.functional.linear(states, product.weight, product.bias)
         )
+
+
+def test_equal_states_at_equal_places_prove_nothing() -> None:
+    """A model that adds positions to its embeddings, and two questions that begin alike."""
+    body, alike = _one_product(), Alike()
+    product = body.layers[0].self_attn.q_proj
+    words, places = torch.randn(8, 3), torch.randn(4, 3)
+    rows = (
+        (torch.tensor([[4, 5, 6, 4, 5, 6]]), torch.tensor([[0, 1, 2, 0, 1, 2]])),
+        (torch.tensor([[4, 5, 4, 4, 5, 4]]), torch.tensor([[0, 1, 2, 0, 1, 2]])),
+    )
+    with once(body, alike):
+        for ids, positions in rows:
+            x = words[ids] + places[positions]
+            with alike.row(ids, positions):
+                wanted = torch.nn.functional.linear(x, product.weight, product.bias)
+                assert torch.allclose(product(x), wanted, atol=1e-6)
+
+
+def test_what_is_computed_of_a_row_does_not_depend_on_those_before_it() -> None:
+    """A run that was killed begins with another row, and has to end in the same bytes."""
+    body, words = _one_product(), torch.randn(8, 3)
+    product, seen = body.layers[0].self_attn.q_proj, []
+
+    def note(x: torch.Tensor, own: Any = product.forward) -> Any:
+        seen.append(x.shape[1])
+        return own(x)
+
+    product.forward = note
+    moved = torch.tensor([[4, 5, 4, 4]]), torch.arange(4)[None]
+    still = torch.tensor([[4, 4, 4, 4]]), torch.zeros(1, 4, dtype=torch.long)
+    for order in ((moved, still), (still, moved)):
+        alike = Alike()
+        with once(body, alike):
+            for ids, positions in order:
+                with alike.row(ids, positions):
+                    product(words[ids])
+    assert seen == [2, 4, 4, 2]
 
 
 def _one_product() -> Any:

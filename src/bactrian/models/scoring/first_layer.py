@@ -2,8 +2,8 @@
 
 Before its attention the first layer knows of a token nothing but which one it is, unless positions
 are added to the embeddings. Two thirds of the tokens of a row of questions stand in it before
-(prompts, letters, frequent words). Whether equal tokens come as equal states is looked at, once
-for a model at work. Knows no texts and no tries.
+(prompts, letters, frequent words). Whether equal tokens at different positions come as equal states
+is looked at, once for a model at work. Knows no texts and no tries.
 """
 
 from __future__ import annotations
@@ -36,13 +36,18 @@ class Alike:
         self._proven: bool | None = None
 
     @contextmanager
-    def row(self, ids: torch.Tensor) -> Iterator[None]:
-        """Have the first layer work once on those of ``ids``, int64 [1, tokens], that are alike."""
+    def row(self, ids: torch.Tensor, positions: torch.Tensor) -> Iterator[None]:
+        """Have the first layer work once on tokens that are alike, int64 [1, tokens] both.
+
+        Which rows are worth it follows from the row alone, as a run that goes on after a kill
+        computes the very same products; one of equal tokens at equal positions proves nothing.
+        """
         kinds, inverse = ids[0].unique(return_inverse=True)
         if len(kinds) <= WORTH * len(inverse) and self._proven is not False:
             places = torch.arange(len(inverse), device=ids.device)
             firsts = places.new_empty(len(kinds)).scatter_(0, inverse, places)  # any one of them
-            self._row = firsts, inverse
+            if not torch.equal(positions[0][firsts][inverse], positions[0]):
+                self._row = firsts, inverse
         try:
             yield
         finally:

@@ -66,7 +66,8 @@ class Scorer:
             return ways.padded(self.parts, batch.given)
         with self.at_work():
             row = self._row(batch)
-            with self._alike.row(row.ids), self._asked.only(row.at, row.ids.shape[1]):
+            alike = self._alike.row(row.ids, row.positions)
+            with alike, self._asked.only(row.at, row.ids.shape[1]):
                 return ways.packed(self.parts, self._attention, row, len(batch.requests))
 
     def likelihoods(self, requests: Sequence[Request], budget: int) -> list[Likelihood]:
