@@ -94,6 +94,14 @@ def test_forwards_come_back_also_those_that_were_replaced_before(
     assert "forward" not in vars(output)
 
 
+def test_queries_with_lora_stay_with_keys_and_values(tiny: Callable[[str], Any]) -> None:
+    peft = pytest.importorskip("peft")
+    body = tiny("llama").base_model
+    assert len(by_token(body)) == 3
+    peft.inject_adapter_in_model(peft.LoraConfig(target_modules=["q_proj", "o_proj"]), body)
+    assert len(by_token(body)) == 2
+
+
 def test_a_layer_of_no_known_parts_is_left_alone() -> None:
     strange = torch.nn.Module()
     strange.config = SimpleNamespace(num_hidden_layers=2)

@@ -22,7 +22,10 @@ AFTER_ATTENTION = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
 OUTPUTS = ("o_proj", "out_proj", "dense", "c_proj")
 """What they call the last product of an attention."""
 QUERIES = ("q_proj", "query", "q_lin")
-"""What they call the queries' product, where it is one of its own."""
+"""What they call the queries' product, where it is one of its own.
+
+With LoRA it is left as it is: queries, keys and values are computed together then.
+"""
 WORTH = 0.75
 """Share of the tokens that are asked of, above which all are computed."""
 
@@ -58,7 +61,8 @@ def by_token(body: torch.nn.Module) -> list[torch.nn.Module]:
     if not found:
         return []
     after = [child for name, child in found[-1].named_children() if name in AFTER_ATTENTION]
-    return [*of_attention(found[-1], (*QUERIES, *OUTPUTS)), *after]
+    queries = [part for part in of_attention(found[-1], QUERIES) if not hasattr(part, "lora_A")]
+    return [*queries, *of_attention(found[-1], OUTPUTS), *after]
 
 
 def _forward(asked: Asked, own: Any, x: torch.Tensor, *rest: Any, **told: Any) -> Any:
