@@ -16,7 +16,7 @@ import torch
 
 from bactrian.models.scoring import Request, scorer
 from bactrian.models.scoring import scorers as module
-from bactrian.models.scoring.first_layer import Alike, once
+from bactrian.models.scoring.first_layer import Repeated, deduplicated, repeats
 from bactrian.models.scoring.layers import layers, of_attention
 
 FAMILIES = {
@@ -65,7 +65,7 @@ def test_equal_tokens_are_multiplied_once_and_give_the_same(
     found = ready.likelihoods(asked, 4096)
     assert seen
     assert max(seen) <= WORDS + 1  # and the token that fills the row up
-    monkeypatch.setattr(module, "once", lambda *_: nullcontext())
+    monkeypatch.setattr(module, "deduplicated", lambda *_: nullcontext())
     wanted = ready.likelihoods(asked, 4096)
     assert seen[-1] >= 6 * 40
     for mine, its in zip(found, wanted, strict=True):
@@ -75,19 +75,19 @@ def test_equal_tokens_are_multiplied_once_and_give_the_same(
 
 def test_states_that_know_their_place_are_all_computed() -> None:
     body, ids = _one_product(), torch.tensor([[4, 5, 4, 5, 4, 4]])
-    states, alike = torch.randn(1, 6, 3), Alike()
+    states, repeated = torch.randn(1, 6, 3), Repeated()
     product = body.layers[0].self_attn.q_proj
     wanted = product(states)
-    with once(body, alike):
+    with deduplicated(body, repeated):
         for _ in range(2):
-            with alike.row(ids, torch.arange(6)[None]):
+            with repeated.row(repeats(ids[0], torch.arange(6))):
                 assert torch.equal(product(states), wanted)
 
 
 def test_products_that_read_the_same_are_given_the_same() -> None:
     """So that LoRA layers that are computed together still are."""
     body, ids = _one_product(), torch.tensor([[4, 5, 4, 5, 4, 4]])
-    words, alike = torch.randn(8, 3), Alike()
+    words, repeated = torch.randn(8, 3), Repeated()
     attention = body.layers[0].self_attn
     given: list[torch.Tensor] = []
     for product in (attention.q_proj, attention.k_proj):
@@ -97,7 +97,7 @@ def test_products_that_read_the_same_are_given_the_same() -> None:
             return own(x)
 
         product.forward = note
-    with once(body, alike), alike.row(ids, torch.arange(6)[None]):
+    with deduplicated(body, repeated), repeated.row(repeats(ids[0], torch.arange(6))):
         x = words[ids]
         found = attention.q_proj(x)
         attention.k_proj(x)
@@ -107,21 +107,24 @@ def test_products_that_read_the_same_are_given_the_same() -> None:
 
 
 def test_different_tokens_are_left_as_they_are() -> None:
-    body, alike = _one_product(), Alike()
+    body, repeated = _one_product(), Repeated()
     product = body.layers[0].self_attn.q_proj
     x = torch.randn(1, 4, 3)
-    with once(body, alike), alike.row(torch.tensor([[4, 5, 6, 7]]), torch.arange(4)[None]):
+    with (
+        deduplicated(body, repeated),
+        repeated.row(repeats(torch.tensor([4, 5, 6, 7]), torch.arange(4))),
+    ):
         assert torch.equal(product(x), torch.nn.functional.linear(x, product.weight, product.bias))
 
 
 def test_a_new_model_at_work_is_looked_at_anew() -> None:
-    body, alike = _one_product(), Alike()
+    body, repeated = _one_product(), Repeated()
     product = body.layers[0].self_attn.q_proj
     ids, words = torch.tensor([[4, 5, 4, 4]]), torch.randn(8, 3)
-    with once(body, alike), alike.row(ids, torch.arange(4)[None]):
+    with deduplicated(body, repeated), repeated.row(repeats(ids[0], torch.arange(4))):
         product(words[ids])
     states = torch.randn(1, 4, 3)
-    with once(body, alike), alike.row(ids, torch.arange(4)[None]):
+    with deduplicated(body, repeated), repeated.row(repeats(ids[0], torch.arange(4))):
         assert torch.equal(
             product(states), torch.nn.functional.linear(states, product.weight, product.bias)
         )
@@ -129,17 +132,17 @@ def test_a_new_model_at_work_is_looked_at_anew() -> None:
 
 def test_equal_states_at_equal_places_prove_nothing() -> None:
     """A model that adds positions to its embeddings, and two questions that begin alike."""
-    body, alike = _one_product(), Alike()
+    body, repeated = _one_product(), Repeated()
     product = body.layers[0].self_attn.q_proj
     words, places = torch.randn(8, 3), torch.randn(4, 3)
     rows = (
         (torch.tensor([[4, 5, 6, 4, 5, 6]]), torch.tensor([[0, 1, 2, 0, 1, 2]])),
         (torch.tensor([[4, 5, 4, 4, 5, 4]]), torch.tensor([[0, 1, 2, 0, 1, 2]])),
     )
-    with once(body, alike):
+    with deduplicated(body, repeated):
         for ids, positions in rows:
             x = words[ids] + places[positions]
-            with alike.row(ids, positions):
+            with repeated.row(repeats(ids[0], positions[0])):
                 wanted = torch.nn.functional.linear(x, product.weight, product.bias)
                 assert torch.allclose(product(x), wanted, atol=1e-6)
 
@@ -157,10 +160,10 @@ def test_what_is_computed_of_a_row_does_not_depend_on_those_before_it() -> None:
     moved = torch.tensor([[4, 5, 4, 4]]), torch.arange(4)[None]
     still = torch.tensor([[4, 4, 4, 4]]), torch.zeros(1, 4, dtype=torch.long)
     for order in ((moved, still), (still, moved)):
-        alike = Alike()
-        with once(body, alike):
+        repeated = Repeated()
+        with deduplicated(body, repeated):
             for ids, positions in order:
-                with alike.row(ids, positions):
+                with repeated.row(repeats(ids[0], positions[0])):
                     product(words[ids])
     assert seen == [2, 4, 4, 2]
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -23,31 +22,46 @@ WORTH = 0.75
 """Share of different tokens, above which each is computed for itself."""
 
 
-class Alike:
-    """The tokens of the row that is being scored."""
+class Repeats(NamedTuple):
+    """Which tokens of a row are alike."""
+
+    firsts: torch.Tensor
+    """int64 [kinds]: a place of each different token."""
+    kinds: torch.Tensor
+    """int64 [tokens]: which of them each token is."""
+
+
+def repeats(ids: torch.Tensor, positions: torch.Tensor) -> Repeats | None:
+    """Return what repeats in ``ids``, int64 [tokens], None where it is not worth it.
+
+    Follows from the row alone: a run that goes on after a kill computes the very same products.
+    Equal tokens at equal positions alone would prove nothing, and are left.
+    """
+    different, kinds = ids.unique(return_inverse=True)
+    if len(different) > WORTH * len(ids):
+        return None
+    places = torch.arange(len(ids), device=ids.device)
+    firsts = places.new_empty(len(different)).scatter_(0, kinds, places)  # any one of them
+    moved = not torch.equal(positions[firsts][kinds], positions)
+    return Repeats(firsts, kinds) if moved else None
+
+
+class Repeated:
+    """What repeats in the row that is being scored, and whether the model lets it be shared."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
         """Know nothing of the model any more, nor of a row."""
-        self._row: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._row: Repeats | None = None
         self._given: tuple[torch.Tensor, torch.Tensor] | None = None
         self._proven: bool | None = None
 
     @contextmanager
-    def row(self, ids: torch.Tensor, positions: torch.Tensor) -> Iterator[None]:
-        """Have the first layer work once on tokens that are alike, int64 [1, tokens] both.
-
-        Which rows are worth it follows from the row alone, as a run that goes on after a kill
-        computes the very same products; one of equal tokens at equal positions proves nothing.
-        """
-        kinds, inverse = ids[0].unique(return_inverse=True)
-        if len(kinds) <= WORTH * len(inverse) and self._proven is not False:
-            places = torch.arange(len(inverse), device=ids.device)
-            firsts = places.new_empty(len(kinds)).scatter_(0, inverse, places)  # any one of them
-            if not torch.equal(positions[0][firsts][inverse], positions[0]):
-                self._row = firsts, inverse
+    def row(self, found: Repeats | None) -> Iterator[None]:
+        """Have the first layer work once on what repeats."""
+        self._row = found
         try:
             yield
         finally:
@@ -56,29 +70,27 @@ class Alike:
     def forward(self, own: Any, x: torch.Tensor) -> torch.Tensor:
         """Return y [1, tokens, out] of a product for x [1, tokens, in]."""
         row = self._row
-        if row is None or x.shape[:2] != (1, len(row[1])) or not self._holds(x, *row):
+        if row is None or x.shape[:2] != (1, len(row.kinds)) or not self._holds(x, row):
             whole: torch.Tensor = own(x)
             return whole
         if self._given is None or self._given[0] is not x:  # the same one for all that read it
-            self._given = x, x[:, row[0]]
+            self._given = x, x[:, row.firsts]
         found: torch.Tensor = own(self._given[1])
-        return found[:, row[1]]
+        return found[:, row.kinds]
 
-    def _holds(self, x: torch.Tensor, firsts: torch.Tensor, inverse: torch.Tensor) -> bool:
+    def _holds(self, x: torch.Tensor, row: Repeats) -> bool:
         """Whether tokens that are alike have states that are the same."""
         if self._proven is None:
-            self._proven = torch.equal(x[:, firsts][:, inverse], x)
+            self._proven = torch.equal(x[:, row.firsts][:, row.kinds], x)
         return self._proven
 
 
 @contextmanager
-def once(body: torch.nn.Module, alike: Alike) -> Iterator[None]:
-    """Have the first layer look at ``alike`` inside the block; its forwards come back after it."""
-    alike.forget()
+def deduplicated(body: torch.nn.Module, repeated: Repeated) -> Iterator[None]:
+    """Have the first layer look at ``repeated`` inside the block; its forwards come back."""
     found = layers(body)
-    products = of_attention(found[0], PRODUCTS) if found else []
     try:
-        with wrapped(products, partial(Alike.forward, alike)):
+        with wrapped(of_attention(found[0], PRODUCTS) if found else [], repeated.forward):
             yield
     finally:
-        alike.forget()
+        repeated.forget()

@@ -21,7 +21,7 @@ AFTER_ATTENTION = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
 """What architectures call the part of a layer that follows its attention."""
 OUTPUTS = ("o_proj", "out_proj", "dense", "c_proj")
 """What they call the last product of an attention."""
-QUERIES = ("q_proj", "query", "q_lin")
+QUERIES = ("q_proj", "query")
 """What they call the queries' product, where it is one of its own.
 
 With LoRA it is left as it is: queries, keys and values are computed together then.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bactrian.models.blocks import fast_blocks
 from bactrian.models.head import Split
 from bactrian.models.lora_layers import fast_lora
-from bactrian.models.scoring.first_layer import Alike, once
+from bactrian.models.scoring.first_layer import Repeated, deduplicated
 from bactrian.models.scoring.last_layer import Asked, narrowed
 from bactrian.models.scoring.requests import Likelihood, Request
 from bactrian.models.scoring.rows import Batch, packed, padded
@@ -37,7 +37,7 @@ class Scorer:
         self.parts = parts
         self.way = way
         self._attention = attention
-        self._alike = Alike()
+        self._repeated = Repeated()
         self._asked = Asked()
         self._working = False
         self._last: tuple[Batch, Row] | None = None
@@ -66,8 +66,8 @@ class Scorer:
             return ways.padded(self.parts, batch.given)
         with self.at_work():
             row = self._row(batch)
-            alike = self._alike.row(row.ids, row.positions)
-            with alike, self._asked.only(row.at, row.ids.shape[1]):
+            repeated = self._repeated.row(row.repeats)
+            with repeated, self._asked.only(row.at, row.ids.shape[1]):
                 return ways.packed(self.parts, self._attention, row, len(batch.requests))
 
     def likelihoods(self, requests: Sequence[Request], budget: int) -> list[Likelihood]:
@@ -95,7 +95,8 @@ class Scorer:
             stack.enter_context(_gates_in_place(causal))
             if _adapted_in_full_precision(causal):
                 stack.enter_context(fast_lora(causal))
-            stack.enter_context(once(self.parts.body, self._alike))  # whatever they are by now
+            # last, around whatever the forwards are by now
+            stack.enter_context(deduplicated(self.parts.body, self._repeated))
             stack.enter_context(narrowed(self.parts.body, self._asked))
             self._working = True
             try:

@@ -11,6 +11,7 @@ import torch
 from bactrian.models.attention.state import Attention
 from bactrian.models.attention.trees import Trees
 from bactrian.models.head import Split
+from bactrian.models.scoring.first_layer import Repeats, repeats
 from bactrian.models.scoring.likelihoods import Found, Pairs, of_logits, token_likelihoods
 from bactrian.models.scoring.requests import Likelihood, Request
 from bactrian.models.scoring.rows import Batch
@@ -24,6 +25,8 @@ class Row:
     """int64 [1, tokens]."""
     positions: torch.Tensor
     """int64 [1, tokens]: depths."""
+    repeats: Repeats | None
+    """Which of the tokens are alike, where that is of use."""
     trees: Trees
     at: torch.Tensor
     """int64 [states]: the places that something is asked of, each once."""
@@ -51,9 +54,11 @@ def row_of(batch: Batch, device: torch.device) -> Row:
     targets = torch.tensor([target for _, target, _ in asked], dtype=torch.long)
     owners = torch.tensor([owner for _, _, owner in asked], dtype=torch.long)
     trees, tokens = _trees(batch, starts)
+    ids, depths = torch.tensor([tokens], device=device), trees.depths[None].to(device)
     return Row(
-        torch.tensor([tokens], device=device),
-        trees.depths[None].to(device),
+        ids,
+        depths,
+        repeats(ids[0], depths[0]),
         trees,
         torch.tensor(places, dtype=torch.long, device=device),
         Pairs(rows.to(device), targets.to(device)),
