@@ -77,14 +77,20 @@ def launch(launcher: Sequence[str], *words: object) -> subprocess.CompletedProce
     )
 
 
+def prepared(made: Made, script: Path, program: str) -> Workspace:
+    """Write a workspace's recipe and what its processes run."""
+    spread = made("spread")
+    (spread.root / "recipe.toml").write_text(dumps(spread.recipe), "utf-8")
+    script.write_text(program, encoding="utf-8")
+    return spread
+
+
 @pytest.mark.slow
 def test_accelerates_launcher_starts_the_same(
     made: Made, left: Left, alone: dict[str, Any], tmp_path: Path
 ) -> None:
-    spread = made("spread")
-    (spread.root / "recipe.toml").write_text(dumps(spread.recipe), "utf-8")
     script = tmp_path / "several.py"
-    script.write_text(SEVERAL.replace('== "0"', '== "never"'), encoding="utf-8")
+    spread = prepared(made, script, SEVERAL.replace('== "0"', '== "never"'))
     done = launch(ACCELERATE, script, "eval", spread.root, "toy")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-5000:]
     assert done.stdout.count("2 processes share the work") == 1
@@ -97,10 +103,8 @@ def test_one_dies_and_the_next_start_ends_in_the_same_bytes(
     made: Made, left: Left, alone: dict[str, Any], tmp_path: Path
 ) -> None:
     """torchrun starts both again, as a person would with the same command."""
-    spread = made("spread")
-    (spread.root / "recipe.toml").write_text(dumps(spread.recipe), "utf-8")
     script = tmp_path / "several.py"
-    script.write_text(SEVERAL, encoding="utf-8")
+    spread = prepared(made, script, SEVERAL)
     whole = launch(TORCHRUN, script, "eval", spread.root, "toy")
     assert whole.returncode == 0, whole.stdout[-2000:] + whole.stderr[-5000:]
 
