@@ -19,6 +19,7 @@ import pytest
 from bactrian.errors import ConfigError
 from bactrian.evaluate.lm_eval import command, opened
 from bactrian.models.base import SMOLLM2, locate
+from bactrian.models.huge_pages import SWITCH
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -161,6 +162,15 @@ def test_ctrl_c_says_what_is_kept(
         command.main([])
     assert caught.value.code == 130
     assert "--use_cache" in capsys.readouterr().err
+
+
+def test_scoring_asks_for_huge_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str | None] = []
+    monkeypatch.setenv(SWITCH, "")  # put back after the test, whatever the command sets
+    monkeypatch.delenv(SWITCH)
+    monkeypatch.setattr(command, "run", lambda told: heard.append(os.environ.get(SWITCH)))
+    command.main([])
+    assert heard == ["1"]
 
 
 def test_without_lm_eval_the_extra_is_named(

@@ -28,6 +28,7 @@ from bactrian.models.huge_pages import huge_pages
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run lm-eval's command line; a problem of the user's is two lines and an exit code."""
     told = list(sys.argv[1:] if arguments is None else arguments)
+    huge_pages()
     try:
         run(told)
     except BactrianError as error:
@@ -41,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> None:
     """Do what the arguments say, once for each model they name; raises BactrianError."""
-    huge_pages()
     register()
     from lm_eval._cli import HarnessCLI
     from lm_eval.utils import setup_logging
